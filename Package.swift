@@ -1,0 +1,113 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Every room of docs/architecture.md is one target here, in the order a call walks through them.
+// Which room may import which is checked by Tests/House, so an edge added here without a reason fails a test.
+
+let strict: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .treatAllWarnings(as: .error),
+]
+
+func room(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, exclude: ["README.md"], swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: strict)
+}
+
+let nio: [Target.Dependency] = [
+  .product(name: "NIOCore", package: "swift-nio"),
+  .product(name: "NIOPosix", package: "swift-nio"),
+  .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+]
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let shared: [Target.Dependency] = ["Base", "CallLink", "Storage", "Telemetry", "Settings", logging]
+
+let package = Package(
+  name: "parley",
+  products: [
+    .executable(name: "parley", targets: ["parley"]),
+    // For Benchmarks/ and Fuzz/, which are packages of their own.
+    .library(name: "ParleyProtocols", targets: ["Base", "SIP", "SDP", "RTP", "Audio", "Turns", "Dialogs"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
+    .package(url: "https://github.com/apple/swift-log.git", from: "1.14.0"),
+    .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0", traits: []),
+    .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0", traits: []),
+    .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
+    .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
+    .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.0"),
+    .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
+  ],
+  targets: [
+    // Pure rooms: bytes, events and `now` in; actions out.
+    room("Base"),
+    room("SDP", ["Base"]),
+    room("SIP", ["Base", "SDP"]),
+    room("RTP", ["Base"]),
+    room("Audio", ["Base", "CSpeexDSP", "CSpanDSP"]),
+    room("Turns", ["Base"]),
+    room("Dialogs", ["Base"]),
+
+    // What the services share.
+    room("CallLink", ["Base"]),
+    room("Settings", ["Base", .product(name: "Yams", package: "Yams")]),
+    room("Telemetry", ["Base", "Settings", logging] + nio),
+    room("Storage", ["Base", "Settings", logging, .product(name: "GRDB", package: "GRDB.swift")] + nio),
+
+    // Services, one per role; none knows another.
+    room("MediaIO", ["Base"] + nio),
+    room("MediaGateway", ["SIP", "SDP", "RTP", "Audio", "MediaIO"] + shared + nio),
+    room("SpeechGateway", ["Audio", "Turns", "CPocketSphinx", "CFlite"] + shared + nio),
+    room("ConversationRuntime", ["Dialogs"] + shared + nio),
+    room(
+      "IntegrationGateway",
+      [
+        "Dialogs",
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HTTPTypes", package: "swift-http-types"),
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+      ] + shared + nio),
+
+    // The command line: the only place where roles are put together.
+    .executableTarget(
+      name: "parley",
+      dependencies: [
+        "SIP", "SDP", "RTP", "Audio", "Turns", "Dialogs", "MediaIO", "MediaGateway", "SpeechGateway",
+        "ConversationRuntime", "IntegrationGateway",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ] + shared + nio,
+      exclude: ["README.md"],
+      swiftSettings: strict),
+
+    // One shim per system library, nothing else.
+    .systemLibrary(name: "CPocketSphinx", pkgConfig: "pocketsphinx", providers: [.apt(["libpocketsphinx-dev"])]),
+    .systemLibrary(name: "CFlite", providers: [.apt(["flite1-dev"])]),
+    .systemLibrary(name: "CSpanDSP", pkgConfig: "spandsp", providers: [.apt(["libspandsp-dev"])]),
+    .systemLibrary(name: "CSpeexDSP", pkgConfig: "speexdsp", providers: [.apt(["libspeexdsp-dev"])]),
+
+    // Tests.
+    room("TestKit", ["Base", "SIP", "SDP", "RTP", "Audio"]),
+    tests("BaseTests", ["Base"]),
+    tests("SDPTests", ["SDP", "TestKit"]),
+    tests("SIPTests", ["SIP", "TestKit"]),
+    tests("RTPTests", ["RTP", "TestKit"]),
+    tests("AudioTests", ["Audio", "TestKit"]),
+    tests("TurnsTests", ["Turns", "TestKit"]),
+    tests("DialogsTests", ["Dialogs", "Settings"]),
+    tests("SettingsTests", ["Settings"]),
+    tests("StorageTests", ["Storage"]),
+    tests("MediaGatewayTests", ["MediaGateway", "MediaIO", "CallLink", "TestKit"] + nio),
+    tests("SpeechGatewayTests", ["SpeechGateway", "CallLink", "TestKit"]),
+    tests("ConversationRuntimeTests", ["ConversationRuntime", "CallLink", "Storage"]),
+    tests("IntegrationGatewayTests", ["IntegrationGateway", "CallLink", "Storage"] + nio),
+    tests("Simulation", ["SIP", "SDP", "RTP", "TestKit"]),
+    tests("EndToEnd", ["TestKit", "RTP", "Audio"]),
+    tests("House", []),
+  ],
+  swiftLanguageModes: [.v6]
+)
