@@ -1,0 +1,170 @@
+import Base
+
+/// One dialog: a finite state machine that a person wrote in YAML, checked and ready to run. Made by ``DialogLoader``.
+public struct Dialog: Sendable {
+  public var name: String
+  public var version: String
+  public var description: String
+  /// BCP 47 tag of what the caller and the dialog speak; empty for the configured language.
+  public var language: String
+  /// Declared variables in the order of the file.
+  public var variables: [VariableDeclaration]
+  /// Which calls the dialog answers; empty for those that ask for it by name. See ``DialogRouter``.
+  public var routing: [RoutingRule]
+  public var initialState: String
+  public var settings: DialogSettings
+  /// Transitions that hold in every state, looked at after the state's own.
+  public var transitions: [Transition]
+  /// In the order of the file.
+  public var states: [DialogState]
+  /// The file it came from, as diagnostics name it.
+  public var file: String
+
+  private var stateIndex: [String: Int]
+
+  init(
+    name: String, version: String, description: String, language: String, variables: [VariableDeclaration],
+    routing: [RoutingRule], initialState: String, settings: DialogSettings, transitions: [Transition],
+    states: [DialogState], file: String
+  ) {
+    self.name = name
+    self.version = version
+    self.description = description
+    self.language = language
+    self.variables = variables
+    self.routing = routing
+    self.initialState = initialState
+    self.settings = settings
+    self.transitions = transitions
+    self.states = states
+    self.file = file
+    stateIndex = Dictionary(
+      states.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  /// The state of that name; nil where there is none.
+  public func state(named name: String) -> DialogState? { stateIndex[name].map { states[$0] } }
+
+  func index(ofState name: String) -> Int? { stateIndex[name] }
+
+  /// Names of the variables whose values stay out of logs, events and storage.
+  public var maskedVariables: Set<String> { Set(variables.lazy.filter(\.isMasked).map(\.name)) }
+}
+
+/// One entry of `variables`.
+public struct VariableDeclaration: Sendable, Hashable {
+  public var name: String
+  /// The value at the start of a call; it also fixes the variable's type (null: any).
+  public var initial: Value
+  /// `mask: true`: kept out of logs, events and storage.
+  public var isMasked: Bool
+  public var position: SourcePosition
+}
+
+/// The `settings` of a dialog, with the defaults of docs/dialogs.md.
+public struct DialogSettings: Sendable, Hashable {
+  /// Whether the caller may talk or key over prompts that do not say otherwise; nil: as configured.
+  public var bargeIn: Bool?
+  /// How long the caller may stay silent in a state that sets no time of its own; nil: as configured.
+  public var timeout: Duration?
+  /// Transitions without input of the caller before the dialog is taken for a loop; nil: as configured.
+  public var maxDepth: Int?
+  /// Empty: the configured voice.
+  public var voice: String = ""
+  /// How often a state is said again after silence, or after speech it has no use for, before the call is ended.
+  public var noInputRetries: Int = 2
+}
+
+/// One state.
+public struct DialogState: Sendable {
+  public var name: String
+  public var onEnter: [ActionStep]
+  public var listen: ListenSettings
+  public var transitions: [Transition]
+  public var timeout: Duration?
+  public var timeoutNext: String?
+  public var isTerminal: Bool
+  public var position: SourcePosition
+}
+
+/// How a state listens: `listen:`.
+public struct ListenSettings: Sendable, Hashable {
+  public var hints: [String] = []
+  /// A complete JSGF grammar; empty for none.
+  public var grammar: String = ""
+  public var language: String = ""
+  public var minSilenceMs: Int?
+  public var timeout: Duration?
+  public var bargeIn: Bool?
+  /// How digits become one `dtmf` event; nil members follow from the transitions' patterns.
+  public var maxDigits: Int?
+  public var terminator: String?
+  public var interDigitTimeout: Duration?
+}
+
+/// One transition of a state or of the dialog.
+public struct Transition: Sendable {
+  /// The event's name, or `*`.
+  public var event: String
+  public var condition: Expression?
+  public var digits: DigitPattern?
+  public var confidenceBelow: Double?
+  public var actions: [ActionStep]
+  /// nil: stay in the state without entering it again.
+  public var target: String?
+  public var position: SourcePosition
+}
+
+/// One entry of `on_enter` or `do`.
+public struct ActionStep: Sendable {
+  public var action: DialogCommand
+  public var position: SourcePosition
+}
+
+/// An action of the language with its arguments.
+public enum DialogCommand: Sendable {
+  case playTTS(
+    text: Template, voice: Template, speed: Double, language: Template, bargeIn: Bool?, cache: Bool, wait: Bool)
+  case playAudio(url: Template, bargeIn: Bool?, loop: Bool, wait: Bool)
+  case silence(Duration)
+  case setVariables([(name: String, value: ValueSource)])
+  case callHook(HookStep)
+  case collectDigits(CollectStep)
+  case listen(ListenSettings)
+  case log(message: Template, level: String)
+  case emit(name: String, data: ValueSource?)
+  case goto(target: String)
+  case hangup(reason: String)
+}
+
+/// The arguments of `call_hook`.
+public struct HookStep: Sendable {
+  public var service: String
+  public var url: Template
+  public var path: Template
+  public var payload: ValueSource?
+  public var timeout: Duration?
+  public var isAsync: Bool
+  public var fillerText: Template?
+  public var resultInto: String?
+}
+
+/// The arguments of `collect_digits`.
+public struct CollectStep: Sendable, Hashable {
+  public var max: Int
+  public var min: Int
+  public var terminator: String
+  public var interDigitTimeout: Duration
+  public var timeout: Duration?
+  public var into: String?
+  public var isMasked: Bool
+}
+
+/// Where the value of an argument comes from.
+public indirect enum ValueSource: Sendable {
+  case constant(Value)
+  case expression(Expression)
+  case template(Template)
+  case list([ValueSource])
+  case map([(key: String, value: ValueSource)])
+}

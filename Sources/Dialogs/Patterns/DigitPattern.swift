@@ -1,0 +1,4 @@
+/// What a transition's `digits` says.
+public struct DigitPattern: Sendable {
+  public let source: String
+}
