@@ -87,15 +87,27 @@ public final class UDPSocket {
   /// Binds `host` (numeric) and `port` (0: any free one).
   public init(host: String, port: Int) throws(SocketError) {
     guard let wanted = PeerAddress(host, port: port) else { throw SocketError(badAddress: host) }
+    (descriptor, local) = try Self.open(wanted)
     isIPv6 = !wanted.isIPv4
-    let family = isIPv6 ? AF_INET6 : AF_INET
+    var on: Int32 = 1
+    let size = socklen_t(MemoryLayout<Int32>.size)
+    _ = setsockopt(descriptor, SOL_SOCKET, Self.soTimestampNanoseconds, &on, size)
+    // Expedited forwarding (RFC 3246): voice ahead of bulk where the network honours it.
+    var trafficClass: Int32 = 0xB8
+    _ =
+      isIPv6
+      ? setsockopt(descriptor, Int32(IPPROTO_IPV6), IPV6_TCLASS, &trafficClass, size)
+      : setsockopt(descriptor, Int32(IPPROTO_IP), IP_TOS, &trafficClass, size)
+  }
+
+  private static func open(_ wanted: PeerAddress) throws(SocketError) -> (descriptor: Int32, local: PeerAddress) {
     let kind = Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-    descriptor = socket(family, kind, 0)
+    let descriptor = socket(wanted.isIPv4 ? AF_INET : AF_INET6, kind, 0)
     guard descriptor >= 0 else {
       throw SocketError(errno: errno, doing: "open a UDP socket at", at: wanted.description)
     }
     var storage = sockaddr_storage()
-    let length = wanted.write(to: &storage, mapped: isIPv6)
+    let length = wanted.write(to: &storage, mapped: !wanted.isIPv4)
     let bound = withUnsafePointer(to: &storage) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, length) }
     }
@@ -104,19 +116,17 @@ public final class UDPSocket {
       Glibc.close(descriptor)
       throw SocketError(errno: number, doing: "bind UDP", at: wanted.description)
     }
-    var actualLength = socklen_t(MemoryLayout<sockaddr_storage>.size)
-    _ = withUnsafeMutablePointer(to: &storage) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &actualLength) }
+    return (descriptor, name(of: descriptor) ?? wanted)
+  }
+
+  fileprivate static func name(of descriptor: Int32) -> PeerAddress? {
+    var storage = sockaddr_storage()
+    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    let named = withUnsafeMutablePointer(to: &storage) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
     }
-    local = withUnsafePointer(to: &storage) { PeerAddress($0) } ?? wanted
-    var on: Int32 = 1
-    _ = setsockopt(descriptor, SOL_SOCKET, Self.soTimestampNanoseconds, &on, socklen_t(MemoryLayout<Int32>.size))
-    // Expedited forwarding (RFC 3246): voice ahead of bulk where the network honours it.
-    var trafficClass: Int32 = 0xB8
-    _ =
-      isIPv6
-      ? setsockopt(descriptor, Int32(IPPROTO_IPV6), IPV6_TCLASS, &trafficClass, socklen_t(MemoryLayout<Int32>.size))
-      : setsockopt(descriptor, Int32(IPPROTO_IP), IP_TOS, &trafficClass, socklen_t(MemoryLayout<Int32>.size))
+    guard named == 0 else { return nil }
+    return withUnsafePointer(to: &storage) { PeerAddress($0) }
   }
 
   deinit { if isOpen { Glibc.close(descriptor) } }
@@ -219,10 +229,5 @@ public func localAddress(towards peer: PeerAddress) -> PeerAddress? {
     $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, length) }
   }
   guard connected == 0 else { return nil }
-  var actualLength = socklen_t(MemoryLayout<sockaddr_storage>.size)
-  let named = withUnsafeMutablePointer(to: &storage) {
-    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &actualLength) }
-  }
-  guard named == 0 else { return nil }
-  return withUnsafePointer(to: &storage) { PeerAddress($0) }
+  return UDPSocket.name(of: descriptor)
 }
