@@ -1,0 +1,67 @@
+/// The timers of RFC 3261 (table 4) and ours, as durations. Constant for the life of an endpoint.
+public struct SIPTimers: Hashable, Sendable {
+  /// Estimate of the round trip; the first retransmission interval.
+  public var t1: Duration = .milliseconds(500)
+  /// The longest interval between retransmissions of non-INVITE requests and INVITE responses.
+  public var t2: Duration = .seconds(4)
+  /// How long a message can stay in the network.
+  public var t4: Duration = .seconds(5)
+  /// Timer D: how long a refused INVITE's transaction waits for retransmitted responses (UDP; at least 32 s).
+  public var d: Duration = .seconds(32)
+  /// How long our own call may ring before the endpoint withdraws it (the TU's counterpart of a proxy's Timer C, > 3 min).
+  public var ringLimit: Duration = .seconds(190)
+  /// How often an unanswered incoming call repeats its provisional response (RFC 3261 13.3.1.1: every minute).
+  public var provisionalRefresh: Duration = .seconds(60)
+  /// How long an incoming call may stay unanswered by the owner before it is refused with 480.
+  public var answerLimit: Duration = .seconds(300)
+
+  /// RFC 3261's defaults.
+  public init() {}
+
+  /// 64*T1: Timers B, F, H, J, L and M, the wait for an ACK, and for the end of a cancelled call.
+  public var transaction: Duration { t1 * 64 }
+}
+
+/// Sizes and counts beyond which the endpoint refuses. Each is generous for real traffic and small for an attacker.
+public struct SIPLimits: Hashable, Sendable {
+  /// Bytes of one message: the largest UDP datagram. Streams have no bound of their own, so the same one holds there.
+  public var messageBytes = 65_535
+  /// Header lines of one message; real ones have 10 to 40.
+  public var headerCount = 128
+  /// Bytes of one header line with its continuations. Identity and long Route headers reach 4 KiB.
+  public var headerLineBytes = 8_192
+  /// Via values of one message: Max-Forwards starts at 70, so nothing honest has more.
+  public var viaCount = 70
+  /// Calls alive at once; above it new ones get 503.
+  public var calls = 4_096
+  /// Transactions alive at once; above it new requests get 503 without state.
+  public var transactions = 32_768
+  /// Stream connections that the endpoint keeps a framer for.
+  public var connections = 4_096
+  /// Forks of one call of ours whose progress is followed.
+  public var forks = 16
+
+  public init() {}
+}
+
+/// What an endpoint is told about its place in the world.
+public struct SIPConfiguration: Sendable {
+  /// What Via and Contact carry, per transport that the owner listens on.
+  public var localAddresses: [SIPTransport: SIPHostPort] = [:]
+  /// The user part of our Contact.
+  public var contactUser = "parley"
+  /// User-Agent and Server; empty for none.
+  public var product = "Parley"
+  /// Option tags that the owner supports: Supported, and what Require may ask for (RFC 3261 8.2.2.3).
+  public var supported: [String] = []
+  /// Body types that Accept carries.
+  public var acceptedBodies = ["application/sdp"]
+  /// What a 503 of ours tells the other side to wait, in seconds.
+  public var retryAfterSeconds = 5
+  /// The SDP that an OPTIONS answer carries (RFC 3261 11.2), where the owner wants it to.
+  public var optionsBody: SIPBody?
+  public var timers = SIPTimers()
+  public var limits = SIPLimits()
+
+  public init() {}
+}
