@@ -1,0 +1,195 @@
+import Base
+
+/// The whole configuration, typed and checked: one YAML file, overridden by the environment, over the built-in defaults.
+///
+/// ``ConfigurationLoader`` makes one. `docs/configuration.md` is generated from ``ConfigurationKeys``, which ties every
+/// property to its key.
+public struct Configuration: Sendable, Hashable {
+  public var media = MediaSettings()
+  public var speech = SpeechSettings()
+  public var runtime = RuntimeSettings()
+  public var integration = IntegrationSettings()
+  public var storage = StorageSettings()
+  public var observability = ObservabilitySettings()
+  public var security = SecuritySettings()
+
+  public init() {}
+}
+
+/// `media`: SIP and RTP.
+public struct MediaSettings: Sendable, Hashable {
+  /// A transport that SIP is listened on (RFC 3261 section 18).
+  public enum SIPTransport: String, Sendable, CaseIterable { case udp, tcp }
+  /// An audio codec by its configuration name.
+  public enum Codec: String, Sendable, CaseIterable { case g711ulaw = "g711-ulaw", g711alaw = "g711-alaw" }
+
+  /// 0 asks the system for a free port.
+  public var sipPort = 5060
+  public var sipTransport: [SIPTransport] = [.udp, .tcp]
+  /// The address that SIP and RTP sockets bind: an IP address, `0.0.0.0` for every IPv4 interface.
+  public var listenAddress = "0.0.0.0"
+  /// What Contact and SDP carry; `auto`: the local address that the peer is reached from.
+  public var advertisedAddress = "auto"
+  /// Ports for RTP and RTCP, both ends included.
+  public var rtpPortRange = PortRange(first: 10000, last: 20000)
+  /// Answer to where the peer's media comes from, not to where its SDP says.
+  public var rtpSymmetric = true
+  /// Most wanted first.
+  public var codecs: [Codec] = [.g711ulaw, .g711alaw]
+  /// The most delay the adaptive buffer may add.
+  public var jitterBufferMs = 60
+  public var packetLossConcealment = true
+  /// No media for this long ends the call.
+  public var reconnectionTimeout: Duration = .seconds(30)
+  /// Above it a new call is answered 503.
+  public var maxCalls = 1000
+  public var access = Access()
+
+  /// `media.access`: who may call, and how often.
+  public struct Access: Sendable, Hashable {
+    /// Empty: everyone.
+    public var allow: [AddressBlock] = []
+    /// Stronger than `allow`.
+    public var deny: [AddressBlock] = []
+    /// New calls per second over all peers; 0 switches the limit off.
+    public var maxCallsPerSecond = 50
+    public init() {}
+  }
+
+  public init() {}
+}
+
+/// `speech`: hearing and speaking.
+public struct SpeechSettings: Sendable, Hashable {
+  /// A speech engine by its configuration name.
+  public enum Engine: String, Sendable, CaseIterable { case embedded }
+
+  public var engine = Engine.embedded
+  /// The folder that engines look for models in.
+  public var modelDir = StorageSettings.defaultDataDir + "/models"
+  /// A language tag (BCP 47).
+  public var language = "en"
+  public var vad = VoiceActivity()
+  public var turn = TurnTaking()
+  /// Decoders, each on a thread of its own.
+  public var maxWorkers = 4
+  /// The longest that one recognition may wait for a decoder.
+  public var workerTimeout: Duration = .seconds(30)
+  /// Recognitions that may wait for a decoder.
+  public var queueDepth = 10
+  public var tts = Synthesis()
+
+  /// `speech.vad`: when somebody speaks.
+  public struct VoiceActivity: Sendable, Hashable {
+    /// Speech probability (0 to 1) from which a frame counts as speech.
+    public var threshold = 0.5
+    /// Speech shorter than this is taken for a noise.
+    public var minSpeechMs = 250
+    /// Silence that ends a turn.
+    public var minSilenceMs = 500
+    /// Audio kept before the first speech frame.
+    public var paddingMs = 200
+    public init() {}
+  }
+
+  /// `speech.turn`: whose turn it is.
+  public struct TurnTaking: Sendable, Hashable {
+    /// The longest silence inside one turn.
+    public var maxSilenceMs = 3000
+    /// Speech of this length over a prompt is an interruption.
+    public var interruptionMinMs = 120
+    public init() {}
+  }
+
+  /// `speech.tts`: the voice.
+  public struct Synthesis: Sendable, Hashable {
+    public var engine = Engine.embedded
+    /// Empty: the engine's default voice.
+    public var voice = ""
+    /// 0.5 to 2; 1 is the voice's own pace.
+    public var speed = 1.0
+    /// Memory for prompts already spoken, in MiB; 0 for none.
+    public var cacheMB = 64
+    public init() {}
+  }
+
+  public init() {}
+}
+
+/// `runtime`: dialogs and their sessions.
+public struct RuntimeSettings: Sendable, Hashable {
+  /// Where the state of live sessions is kept.
+  public enum StateStore: String, Sendable, CaseIterable { case memory }
+
+  /// The folder that dialogs (`*.yaml`) are read from.
+  public var dialogDir = "/etc/voice-gateway/dialogs/"
+  /// How long a state waits for its event where the dialog does not say.
+  public var defaultTimeout: Duration = .seconds(10)
+  public var maxConcurrentCalls = 100
+  /// Transitions without input that one session may chain.
+  public var maxDialogDepth = 50
+  public var stateStore = StateStore.memory
+  /// Whether speech and digits stop prompts where the dialog does not say.
+  public var bargeIn = true
+
+  public init() {}
+}
+
+/// `storage`: what outlives the process.
+public struct StorageSettings: Sendable, Hashable {
+  /// Where the gateway keeps its files unless told otherwise.
+  public static let defaultDataDir = "/var/lib/voice-gateway"
+
+  /// The folder under which the other paths have their defaults.
+  public var dataDir = StorageSettings.defaultDataDir
+  /// `sqlite:///absolute/path`, or `memory:` for nothing on disk.
+  public var database = "sqlite://" + StorageSettings.defaultDataDir + "/parley.db"
+  /// `file:///absolute/path`: sounds that dialogs play.
+  public var objects = "file://" + StorageSettings.defaultDataDir + "/objects"
+
+  public init() {}
+
+  /// The path of the SQLite file; nil for `memory:`.
+  public var databasePath: String? {
+    database.hasPrefix("sqlite://") ? String(database.dropFirst("sqlite://".count)) : nil
+  }
+
+  /// The folder behind ``objects``.
+  public var objectsPath: String { String(objects.dropFirst("file://".count)) }
+}
+
+/// `observability`: metrics, health and logs.
+public struct ObservabilitySettings: Sendable, Hashable {
+  public var metrics = MetricsSettings()
+  public var log = LogSettings()
+
+  /// `observability.metrics`: the HTTP server for metrics and health.
+  public struct MetricsSettings: Sendable, Hashable {
+    /// Whether `path` answers; health does in any case.
+    public var enabled = true
+    public var listenAddress = "0.0.0.0"
+    /// 0 asks the system for a free port.
+    public var port = 9100
+    public var path = "/metrics"
+    public init() {}
+  }
+
+  /// `observability.log`: lines on stderr.
+  public struct LogSettings: Sendable, Hashable {
+    public enum Level: String, Sendable, CaseIterable { case trace, debug, info, notice, warning, error, critical }
+    public enum Format: String, Sendable, CaseIterable { case json, text }
+    public var level = Level.info
+    public var format = Format.json
+    public init() {}
+  }
+
+  public init() {}
+}
+
+/// `security`: who may use the API.
+public struct SecuritySettings: Sendable, Hashable {
+  /// `security.api.tokens`: bearer tokens of the REST API; empty: the gateway makes one at its start and prints it.
+  public var apiTokens: [Secret] = []
+
+  public init() {}
+}

@@ -1,0 +1,54 @@
+import Base
+
+extension Decoding {
+  /// Paths that nobody set follow `storage.data_dir`.
+  func deriveFromDataDir(_ configuration: inout Configuration) {
+    configuration.moveData(to: configuration.storage.dataDir, keeping: keysSet)
+  }
+
+  /// What no single key can know.
+  mutating func checkTogether(_ configuration: Configuration) {
+    let api = configuration.integration, metrics = configuration.observability.metrics
+    if api.apiPort != 0, api.apiPort == metrics.port, overlap(api.listenAddress, metrics.listenAddress) {
+      together("integration.api_port and observability.metrics.port are both \(api.apiPort)")
+    }
+    let media = configuration.media
+    if media.rtpPortRange.closedRange.contains(media.sipPort), media.sipTransport.contains(.udp) {
+      together("media.sip_port \(media.sipPort) lies inside media.rtp_port_range \(media.rtpPortRange)")
+    }
+    for (name, service) in api.services.sorted(by: { $0.key < $1.key }) {
+      if service.url.isEmpty {
+        together("integration.services.\(name) has no url", code: ConfigurationCode.badValue)
+      }
+      if service.retry.initialBackoff > service.retry.maxBackoff {
+        together("integration.services.\(name).retry: initial_backoff is longer than max_backoff")
+      }
+    }
+    let turn = configuration.speech
+    if turn.vad.minSilenceMs > turn.turn.maxSilenceMs {
+      together("speech.vad.min_silence_ms is longer than speech.turn.max_silence_ms")
+    }
+  }
+
+  private mutating func together(_ message: String, code: String = ConfigurationCode.contradiction) {
+    problems.append(Diagnostic(code: code, severity: .error, file: file, position: nil, message: message))
+  }
+
+  private func overlap(_ a: String, _ b: String) -> Bool {
+    let any = ["0.0.0.0", "::"]
+    return a == b || any.contains(a) || any.contains(b)
+  }
+}
+
+extension Configuration {
+  /// Puts the data folder, and every path below it that is not in `keys`, elsewhere.
+  /// - Parameter keys: dotted keys that keep what they are, such as ``ConfigurationLoader/Loaded/keysSet``.
+  public mutating func moveData(to folder: String, keeping keys: Set<String> = []) {
+    var folder = folder
+    while folder.count > 1, folder.hasSuffix("/") { folder.removeLast() }
+    storage.dataDir = folder
+    if !keys.contains("storage.database") { storage.database = "sqlite://" + folder + "/parley.db" }
+    if !keys.contains("storage.objects") { storage.objects = "file://" + folder + "/objects" }
+    if !keys.contains("speech.model_dir") { speech.modelDir = folder + "/models" }
+  }
+}

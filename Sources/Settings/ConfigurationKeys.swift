@@ -1,0 +1,269 @@
+import Base
+
+/// Every key there is, with its property, its limits and its explanation. The reader, the environment, `config show` and
+/// `docs/configuration.md` all come from this table.
+enum ConfigurationKeys {
+  static let all: [Field<Configuration>] = [
+    .section("media", \.media, "SIP and RTP.", media),
+    .section("speech", \.speech, "Hearing and speaking.", speech),
+    .section("runtime", \.runtime, "Dialogs and their sessions.", runtime),
+    .section("integration", \.integration, "The REST API and the customer's services.", IntegrationKeys.integration),
+    .section("storage", \.storage, "What outlives the process.", storage),
+    .section("observability", \.observability, "Metrics, health and logs.", observability),
+    .section("security", \.security, "Who may use the API.", security),
+  ]
+
+  private static let noMap = Value.map([:])
+
+  private static let media: [Field<MediaSettings>] = [
+    .key("sip_port", \.sipPort, .port, "SIP over UDP and TCP; 0 lets the system choose."),
+    .key(
+      "sip_transport", \.sipTransport,
+      .list(of: .choice(later: ["tls"]), "`udp`, `tcp`, or a list of them", count: 1...2, distinct: true),
+      "What SIP is listened on."),
+    .later("sip_tls_port", 5061),
+    .later("sip_tls_cert", ""),
+    .later("sip_tls_key", ""),
+    .key(
+      "listen_address", \.listenAddress, ipAddress,
+      "The address that SIP and RTP sockets bind; `0.0.0.0`: every IPv4 interface."),
+    .key(
+      "advertised_address", \.advertisedAddress,
+      .checked("`auto` or an IP address") { $0 == "auto" || AddressBlock.parse($0) != nil },
+      "What Contact and SDP carry; `auto`: the local address that the peer is reached from."),
+    .key("rtp_port_range", \.rtpPortRange, portRange, "Ports for RTP and RTCP, both ends included."),
+    .key(
+      "rtp_symmetric", \.rtpSymmetric, .bool, "Answer to where the peer's media comes from, not to where its SDP says."),
+    .later("srtp", "off"),
+    .key(
+      "codecs", \.codecs,
+      .list(of: .choice(later: ["opus", "g722"]), "list of `g711-ulaw`, `g711-alaw`", count: 1...2, distinct: true),
+      "Audio codecs, most wanted first."),
+    .later("output_format", "pcm16"),
+    .later("output_sample_rate", 16000),
+    .later("output_channels", 1),
+    .key(
+      "jitter_buffer_ms", \.jitterBufferMs, .int(0...1000), "The most delay that the adaptive jitter buffer may add."),
+    .key(
+      "packet_loss_concealment", \.packetLossConcealment, .bool,
+      "Conceal lost audio; silence takes its place otherwise."),
+    .key(
+      "reconnection_timeout", \.reconnectionTimeout, .duration(.seconds(1), .seconds(3600)),
+      "No media for this long ends the call."),
+    .later("keepalive_interval", "0s"),
+    .later("session_timer", "0s"),
+    .key("max_calls", \.maxCalls, .int(1...100_000), "Live calls; above it a new call is answered 503."),
+    .later("webrtc", noMap),
+    .later("trunks", []),
+    .later("users", []),
+    .section(
+      "access", \.access, "Who may call, and how often.",
+      [
+        .key("allow", \.allow, blocks, "Peers that may call; empty: everyone."),
+        .key("deny", \.deny, blocks, "Peers that may not; stronger than `allow`."),
+        .key(
+          "max_calls_per_second", \.maxCallsPerSecond, .int(0...10_000),
+          "New calls per second over all peers; above it 503; 0: no limit."),
+      ]),
+  ]
+
+  private static let speech: [Field<SpeechSettings>] = [
+    .key("engine", \.engine, .choice(later: ["whisper", "faster-whisper", "sherpa", "openai"]), "The speech engine."),
+    .later("model", ""),
+    .key(
+      "model_dir", \.modelDir, path,
+      "The folder that engines look for models in; by default `models` below `storage.data_dir`."),
+    .key("language", \.language, .text("language tag", limit: 35, allowEmpty: false), "The language that is spoken."),
+    .later("gpu", "auto", false),
+    .later("gpu_device", 0),
+    .section(
+      "vad", \.vad, "When somebody speaks.",
+      [
+        .later("enabled", true),
+        .later("engine", "auto"),
+        .key("threshold", \.threshold, .double(0.01...0.99), "Speech probability from which a frame counts as speech."),
+        .key("min_speech_ms", \.minSpeechMs, .int(0...5000), "Speech shorter than this is taken for a noise."),
+        .key("min_silence_ms", \.minSilenceMs, .int(50...10_000), "Silence that ends a turn."),
+        .key("padding_ms", \.paddingMs, .int(0...2000), "Audio kept before the first speech frame."),
+      ]),
+    .section(
+      "turn", \.turn, "Whose turn it is.",
+      [
+        .later("detector", "auto"),
+        .key("max_silence_ms", \.maxSilenceMs, .int(100...30_000), "The longest silence inside one turn."),
+        .key(
+          "interruption_min_ms", \.interruptionMinMs, .int(0...5000),
+          "Speech of this length over a prompt interrupts it."),
+        .later("resume_false_interruption", false),
+      ]),
+    .later("partial_results", false),
+    .later("partial_interval_ms", 300),
+    .later("beam_size", 5),
+    .later("temperature", .double(0), 0),
+    .key("max_workers", \.maxWorkers, .int(1...64), "Decoders, each on a thread of its own."),
+    .key(
+      "worker_timeout", \.workerTimeout, .duration(.milliseconds(100), .seconds(300)),
+      "The longest that a recognition may wait for a decoder."),
+    .key("queue_depth", \.queueDepth, .int(0...10_000), "Recognitions that may wait for a decoder."),
+    .section(
+      "tts", \.tts, "The voice.",
+      [
+        .key("engine", \.engine, .choice(later: ["sherpa", "openai"]), "The synthesis engine."),
+        .key("voice", \.voice, .text(limit: 128), "A voice of the engine; empty: its default."),
+        .key("speed", \.speed, .double(0.5...2), "1 is the voice's own pace."),
+        .key("cache_mb", \.cacheMB, .int(0...65_536), "MiB of memory for prompts already spoken; 0: none."),
+        .later("url", ""),
+        .later("model", ""),
+        .later("api_key", ""),
+      ]),
+  ]
+
+  private static let runtime: [Field<RuntimeSettings>] = [
+    .key("dialog_dir", \.dialogDir, path, "The folder that dialogs (`*.yaml`) are read from."),
+    .key(
+      "default_timeout", \.defaultTimeout, .duration(.milliseconds(100), .seconds(3600)),
+      "How long a state waits where its dialog does not say."),
+    .key(
+      "max_concurrent_calls", \.maxConcurrentCalls, .int(1...100_000),
+      "Sessions at once; above it a call is refused as busy."),
+    .key("max_dialog_depth", \.maxDialogDepth, .int(1...1000), "Transitions that one session may chain without input."),
+    .key(
+      "state_store", \.stateStore, .choice(later: ["redis", "postgres"]), "Where the state of live sessions is kept."),
+    .key("barge_in", \.bargeIn, .bool, "Whether speech and digits stop prompts where the dialog does not say."),
+    .section(
+      "llm", "A language model.",
+      [
+        .later("url", ""), .later("model", ""), .later("api_key", ""), .later("timeout", "10s"),
+        .later("fallbacks", []),
+      ]),
+  ]
+
+  private static let storage: [Field<StorageSettings>] = [
+    .key("data_dir", \.dataDir, path, "The folder under which the paths of this version have their defaults."),
+    .key("database", \.database, database, "Calls and their events; by default `parley.db` below `storage.data_dir`."),
+    .later("redis", ""),
+    .key("objects", \.objects, objects, "Sounds that dialogs play; by default `objects` below `storage.data_dir`."),
+    .later("retention", noMap),
+  ]
+
+  private static let observability: [Field<ObservabilitySettings>] = [
+    .section(
+      "metrics", \.metrics, "The HTTP server for metrics and health (`/livez`, `/readyz`, `/startupz`).",
+      [
+        .key("enabled", \.enabled, .bool, "Whether `path` answers; health does in any case."),
+        .key("listen_address", \.listenAddress, ipAddress, "The address that the server binds."),
+        .key("port", \.port, .port, "0 lets the system choose."),
+        .key(
+          "path", \.path,
+          .checked("a path that begins with `/` and is none of the health paths") {
+            $0.hasPrefix("/") && $0.count <= 256 && !["/livez", "/readyz", "/startupz"].contains($0)
+          }, "Where Prometheus scrapes."),
+      ]),
+    .section("tracing", "Traces.", [.later("enabled", false), .later("otlp_endpoint", "")]),
+    .section(
+      "log", \.log, "Lines on stderr.",
+      [
+        .key("level", \.level, .choice(), "What is logged: this level and those above it."),
+        .key("format", \.format, .choice(), "`json`: one object per line; `text`: for people."),
+      ]),
+  ]
+
+  private static let security: [Field<SecuritySettings>] = [
+    .section(
+      "mtls", "Certificates between the roles.",
+      [
+        .later("enabled", false), .later("cert_dir", ""), .later("server_cert", ""), .later("server_key", ""),
+        .later("ca_cert", ""), .later("client_cert", ""), .later("client_key", ""), .later("min_version", "1.3"),
+        .later("client_auth", "require"),
+      ]),
+    .section(
+      "api", "The REST API.",
+      [
+        .key(
+          "tokens", \.apiTokens, .list(of: .token, "list of secrets, 16 characters or more each", count: 0...1000),
+          "Bearer tokens; empty: the gateway makes one at its start and prints it."),
+        .section(
+          "jwt", "Tokens of an identity provider.",
+          [
+            .later("jwks_url", ""), .later("issuer", ""), .later("audience", ""),
+          ]),
+      ]),
+    .section("audit", "Who did what.", [.later("enabled", false)]),
+    .section("pii", "What is kept out of the record.", [.later("redact", [])]),
+  ]
+
+  // MARK: Values of these sections
+
+  static let ipAddress: Codec<String> = .checked("an IP address") { AddressBlock.parse($0) != nil }
+
+  private static let path: Codec<String> = .text("path", allowEmpty: false)
+
+  private static let block = Codec<AddressBlock>(
+    kind: "CIDR",
+    read: { node, decoding in
+      guard let text = decoding.scalar(node, expected: "an address or CIDR") else { return nil }
+      return AddressBlock(text)
+        ?? decoding.fail(node, "`\(text)` is not an address or CIDR", hint: "write 10.0.0.0/8 or 192.0.2.7")
+    }, show: { .string($0.text) })
+
+  private static let blocks: Codec<[AddressBlock]> = .list(of: block, "list of CIDRs", count: 0...1000)
+
+  private static let portRange = Codec<PortRange>(
+    kind: "`first-last`",
+    read: { node, decoding in
+      guard let text = decoding.scalar(node, expected: "a range of ports") else { return nil }
+      let parts = text.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
+      guard parts.count == 2, let first = parts[0], let last = parts[1] else {
+        return decoding.fail(
+          node, "`\(text)` is not a range of ports", code: ConfigurationCode.wrongType, hint: "write \"10000-20000\"")
+      }
+      guard first >= 1024, last <= 65535, last > first else {
+        return decoding.fail(node, "\(text) must rise and lie between 1024 and 65535")
+      }
+      return PortRange(first: first, last: last)
+    }, show: { .string($0.description) })
+
+  private static let database = Codec<String>(
+    kind: "`sqlite:///path` or `memory:`",
+    read: { node, decoding in
+      guard let text = decoding.scalar(node, expected: "a database URL") else { return nil }
+      if text.hasPrefix("postgres://") || text.hasPrefix("postgresql://") {
+        return decoding.fail(
+          node, "Postgres is not supported by this version", code: ConfigurationCode.notSupported,
+          hint: "use sqlite:///path")
+      }
+      guard text == "memory:" || (text.hasPrefix("sqlite:///") && text.count > 10) else {
+        return decoding.fail(node, "is not a database URL", hint: "write sqlite:///var/lib/voice-gateway/parley.db")
+      }
+      return text
+    }, show: { .string($0) })
+
+  private static let objects = Codec<String>(
+    kind: "`file:///path`",
+    read: { node, decoding in
+      guard let text = decoding.scalar(node, expected: "a URL") else { return nil }
+      if text.hasPrefix("s3://") {
+        return decoding.fail(
+          node, "S3 is not supported by this version", code: ConfigurationCode.notSupported, hint: "use file:///path")
+      }
+      guard text.hasPrefix("file:///"), text.count > 8 else {
+        return decoding.fail(node, "`\(text)` is not a file URL", hint: "write file:///var/lib/voice-gateway/objects")
+      }
+      return text
+    }, show: { .string($0) })
+}
+
+extension Codec where T == Secret {
+  /// A bearer token: long enough not to be guessed, and sendable in a header.
+  static var token: Codec {
+    Codec(
+      kind: "secret",
+      read: { node, decoding in
+        guard let text = decoding.scalar(node, expected: "text") else { return nil }
+        guard text.count >= 16, text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+          return decoding.fail(node, "a token has 16 or more visible ASCII characters", hint: "openssl rand -hex 24")
+        }
+        return Secret(text)
+      }, show: { .string($0.description) })
+  }
+}

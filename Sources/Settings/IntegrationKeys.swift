@@ -1,0 +1,163 @@
+import Base
+
+/// The keys of `integration`, among them those of a customer's service.
+enum IntegrationKeys {
+  static let integration: [Field<IntegrationSettings>] = [
+    .key("listen_address", \.listenAddress, ConfigurationKeys.ipAddress, "The address that the API binds."),
+    .key("api_port", \.apiPort, .port, "REST and events; 0 lets the system choose."),
+    .key(
+      "default_timeout", \.defaultTimeout, hookTimeout, "One attempt of a hook, for services without a `timeout`."),
+    .key(
+      "max_retries", \.maxRetries, .int(0...10), "Attempts after the first, for services without `retry.max_attempts`."),
+    .key(
+      "services", \.services,
+      .map(of: .object(.init(), service), "mapping of names to services", limit: 1000, isName: isServiceName),
+      "The customer's backends, by the names that `call_hook` uses."),
+    .later("webhooks", .map([:])),
+    .section("outbound", "What hooks may reach.", [.later("allow_private", []), .later("deny", [])]),
+  ]
+
+  /// The keys of one service, for the reference.
+  static let service: [Field<IntegrationSettings.Service>] = [
+    .key("type", \.type, .choice(later: ["grpc"]), "How the service is spoken to."),
+    .key("url", \.url, url, "Its address; a hook's path is appended."),
+    .key("method", \.method, .choice(), "The HTTP method of a hook."),
+    .key(
+      "headers", \.headers,
+      .map(of: headerValue, "mapping of names to texts", limit: 64, isName: isHeaderName),
+      "Sent with every hook; shown masked."),
+    .key("timeout", \.timeout, hookTimeout.optional(), "One attempt; absent: `integration.default_timeout`."),
+    .section(
+      "retry", \.retry, "What happens after an attempt that failed.",
+      [
+        .key(
+          "max_attempts", \.maxAttempts, Codec.int(1...10).optional(),
+          "Attempts in all; absent: one more than `integration.max_retries`."),
+        .key("initial_backoff", \.initialBackoff, backoff, "The wait after the first attempt."),
+        .key("max_backoff", \.maxBackoff, backoff, "The longest wait."),
+        .key("backoff_multiplier", \.backoffMultiplier, .double(1...10), "How much longer each wait is than the last."),
+      ]),
+    .later("rate_limit", .map([:])),
+    .later("circuit_breaker", .map([:])),
+    .key("auth", \.auth, auth, "How the gateway proves who it is: `type` and what it needs."),
+  ]
+
+  /// The keys of `auth`, before they are put together.
+  private struct Credentials: Sendable {
+    enum Kind: String, CaseIterable, Sendable { case none, bearer, apiKey = "api_key", basic }
+    var type = Kind.none
+    var token = Secret("")
+    var header = "X-API-Key"
+    var key = Secret("")
+    var username = ""
+    var password = Secret("")
+  }
+
+  private static let credentials: [Field<Credentials>] = [
+    .key("type", \.type, .choice(later: ["hmac", "oauth2", "mtls"]), ""),
+    .key("token", \.token, .secret, ""),
+    .key("header", \.header, .checked("a header name", isHeaderName), ""),
+    .key("key", \.key, .secret, ""),
+    .key("username", \.username, .text(limit: 256), ""),
+    .key("password", \.password, .secret, ""),
+  ]
+
+  private static let auth = Codec<IntegrationSettings.Authentication>(
+    kind: "`type` none; bearer with `token`; api_key with `header`, `key`; basic with `username`, `password`",
+    shape: .mapping,
+    read: { node, decoding in
+      let draft = Codec.object(Credentials(), credentials)
+      guard let credentials = draft.read(node, &decoding) else { return nil }
+      let needed: Set<String>
+      var allowed: Set<String> = ["type"]
+      switch credentials.type {
+      case .none: needed = []
+      case .bearer: needed = ["token"]
+      case .apiKey:
+        needed = ["key"]
+        allowed.insert("header")
+      case .basic: needed = ["username", "password"]
+      }
+      allowed.formUnion(needed)
+      var present: Set<String> = []
+      for (key, _) in decoding.pairs(node) ?? [] {
+        let name = key.text ?? ""
+        present.insert(name)
+        if !allowed.contains(name) {
+          return decoding.fail(
+            key, "`\(name)` has no effect with type \(credentials.type.rawValue)", code: ConfigurationCode.contradiction
+          )
+        }
+      }
+      if let missing = needed.subtracting(present).sorted().first {
+        return decoding.fail(node, "type \(credentials.type.rawValue) needs `\(missing)`")
+      }
+      switch credentials.type {
+      case .none: return IntegrationSettings.Authentication.none
+      case .bearer: return .bearer(token: credentials.token)
+      case .apiKey: return .apiKey(header: credentials.header, key: credentials.key)
+      case .basic:
+        if credentials.username.contains(":") {
+          return decoding.fail(node, "a username cannot hold a colon (RFC 7617)")
+        }
+        return .basic(username: credentials.username, password: credentials.password)
+      }
+    },
+    show: { auth in
+      switch auth {
+      case .none: ["type": "none"]
+      case .bearer(let token): ["type": "bearer", "token": .string(token.description)]
+      case .apiKey(let header, let key):
+        ["type": "api_key", "header": .string(header), "key": .string(key.description)]
+      case .basic(let username, let password):
+        ["type": "basic", "username": .string(username), "password": .string(password.description)]
+      }
+    })
+
+  private static let hookTimeout: Codec<Duration> = .duration(.milliseconds(1), .seconds(120))
+  private static let backoff: Codec<Duration> = .duration(.zero, .seconds(60))
+
+  private static let headerValue = Codec<Secret>(
+    kind: "text",
+    read: { node, decoding in
+      guard let text = decoding.scalar(node, expected: "text") else { return nil }
+      guard text.utf8.allSatisfy({ $0 == 9 || (0x20...0x7E).contains($0) || $0 >= 0x80 }), text.count <= 8192 else {
+        return decoding.fail(node, "is not a header's value")
+      }
+      return Secret(text)
+    }, show: { .string($0.description) })
+
+  private static let url = Codec<String>(
+    kind: "`http://` or `https://` URL",
+    read: { node, decoding in
+      guard let text = decoding.scalar(node, expected: "a URL") else { return nil }
+      let rest = ["http://", "https://"].first { text.hasPrefix($0) }.map { text.dropFirst($0.count) }
+      guard let rest, let host = rest.split(separator: "/", omittingEmptySubsequences: false).first, !host.isEmpty,
+        text.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+      else { return decoding.fail(node, "is not an http or https URL") }
+      if host.contains("@") {
+        return decoding.fail(node, "must not carry a user or password", hint: "use `auth` with type basic")
+      }
+      if rest.contains("?") || rest.contains("#") { return decoding.fail(node, "must not carry a query or fragment") }
+      return text
+    }, show: { .string($0) })
+
+  /// Names become metric labels and stand in dialogs.
+  private static func isServiceName(_ name: String) -> Bool {
+    !name.isEmpty && name.utf8.count <= 64
+      && name.utf8.allSatisfy { byte in
+        (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+          || [UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: ".")].contains(byte)
+      }
+  }
+
+  /// RFC 9110 section 5.1; what frames the message is not for the configuration to set.
+  private static func isHeaderName(_ name: String) -> Bool {
+    let reserved = ["host", "content-length", "content-type", "transfer-encoding", "connection"]
+    return !name.isEmpty && name.utf8.count <= 128 && !reserved.contains(name.lowercased())
+      && name.utf8.allSatisfy { byte in
+        (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+          || Array("!#$%&'*+-.^_`|~".utf8).contains(byte)
+      }
+  }
+}

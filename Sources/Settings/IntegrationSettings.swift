@@ -1,0 +1,57 @@
+import Base
+
+/// `integration`: the REST API and the customer's services.
+public struct IntegrationSettings: Sendable, Hashable {
+  public var listenAddress = "0.0.0.0"
+  /// 0 asks the system for a free port.
+  public var apiPort = 8080
+  /// For services that name no `timeout`: the longest that one attempt may take.
+  public var defaultTimeout: Duration = .seconds(5)
+  /// For services that name no `retry.max_attempts`: attempts after the first.
+  public var maxRetries = 3
+  /// By name; the names that `call_hook` uses.
+  public var services: [String: Service] = [:]
+
+  /// One entry of `integration.services`: a customer's backend.
+  public struct Service: Sendable, Hashable {
+    /// How a service is spoken to.
+    public enum Kind: String, Sendable, CaseIterable { case http }
+    /// The HTTP methods a hook may use.
+    public enum Method: String, Sendable, CaseIterable { case post = "POST", put = "PUT", patch = "PATCH" }
+
+    public var type = Kind.http
+    /// `http://` or `https://`; a hook's path is appended.
+    public var url = ""
+    public var method = Method.post
+    public var headers: [String: Secret] = [:]
+    /// The longest that one attempt may take; nil: ``IntegrationSettings/defaultTimeout``.
+    public var timeout: Duration?
+    public var retry = Retry()
+    public var auth = Authentication.none
+
+    public init(url: String = "") { self.url = url }
+  }
+
+  /// `retry` of a service.
+  public struct Retry: Sendable, Hashable {
+    /// Attempts in all, the first included; nil: one more than ``IntegrationSettings/maxRetries``.
+    public var maxAttempts: Int?
+    public var initialBackoff: Duration = .milliseconds(100)
+    public var maxBackoff: Duration = .seconds(2)
+    public var backoffMultiplier = 2.0
+    public init() {}
+  }
+
+  /// `auth` of a service: how the gateway proves who it is.
+  public enum Authentication: Sendable, Hashable {
+    case none
+    /// `Authorization: Bearer token`.
+    case bearer(token: Secret)
+    /// `header: key`.
+    case apiKey(header: String, key: Secret)
+    /// `Authorization: Basic` (RFC 7617).
+    case basic(username: String, password: Secret)
+  }
+
+  public init() {}
+}
