@@ -56,7 +56,7 @@ let package = Package(
     // What the services share.
     room("CallLink", ["Base"]),
     room("Settings", ["Base", .product(name: "Yams", package: "Yams")]),
-    room("Telemetry", ["Base", "Settings", logging] + nio),
+    room("Telemetry", ["Base", "Settings", logging, .product(name: "NIOHTTP1", package: "swift-nio")] + nio),
     room("Storage", ["Base", "Settings", logging, .product(name: "GRDB", package: "GRDB.swift")] + nio),
 
     // Services, one per role; none knows another.

@@ -1,0 +1,96 @@
+import Base
+import Logging
+import NIOConcurrencyHelpers
+import Settings
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Where log lines go: stderr, one line each, as JSON for machines or text for people.
+public enum LogOutput {
+  /// Makes every `Logger` of the process write so. To be called once, before the first logger is made.
+  public static func bootstrap(_ settings: ObservabilitySettings.LogSettings) {
+    let level = Logger.Level(rawValue: settings.level.rawValue) ?? .info
+    let format = settings.format
+    LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level, format: format, write: writeToStderr) }
+  }
+
+  /// One `write` per line, so that lines of several threads never mix.
+  private static let writeToStderr: @Sendable ([UInt8]) -> Void = { bytes in
+    var done = 0
+    while done < bytes.count {
+      let count = bytes[done...].withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+      // A log that nobody can read any more must not stop a call.
+      guard count > 0 || (count < 0 && errno == EINTR) else { return }
+      done += max(0, count)
+    }
+  }
+}
+
+/// One line per message: `time`, `level`, `message`, `label`, then the metadata.
+public struct LineLogHandler: LogHandler {
+  public var logLevel: Logger.Level
+  public var metadata: Logger.Metadata = [:]
+  public var metadataProvider: Logger.MetadataProvider?
+  private let label: String
+  private let format: ObservabilitySettings.LogSettings.Format
+  private let write: @Sendable ([UInt8]) -> Void
+
+  /// - Parameter write: takes one whole line with its newline; called on the thread that logs.
+  public init(
+    label: String, level: Logger.Level, format: ObservabilitySettings.LogSettings.Format,
+    write: @escaping @Sendable ([UInt8]) -> Void
+  ) {
+    self.label = label
+    logLevel = level
+    self.format = format
+    self.write = write
+  }
+
+  public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+
+  public func log(event: LogEvent) {
+    var all = metadata
+    if let provided = metadataProvider?.get() { all.merge(provided) { _, new in new } }
+    if let own = event.metadata { all.merge(own) { _, new in new } }
+    if let error = event.error { all["error"] = "\(error)" }
+    let time = WallClock.text(unixMilliseconds: WallClock.nowMilliseconds())
+    var line: [UInt8] = []
+    switch format {
+    case .json:
+      var map: [String: Value] = [:]
+      for (key, value) in all { map[key] = Self.value(value) }
+      map["time"] = .string(time)
+      map["level"] = .string(event.level.rawValue)
+      map["message"] = .string(event.message.description)
+      map["label"] = .string(label)
+      JSON.write(.map(map), to: &line)
+    case .text:
+      line += Array("\(time) \(event.level.rawValue) \(event.message)".utf8)
+      for key in all.keys.sorted() {
+        guard let value = all[key] else { continue }
+        line += Array(" \(key)=".utf8)
+        JSON.write(Self.value(value), to: &line)
+      }
+      // A message never ends its line early: what it says could otherwise pass for another line.
+      line = line.map { $0 == 0x0A || $0 == 0x0D ? 0x20 : $0 }
+    }
+    line.append(0x0A)
+    write(line)
+  }
+
+  private static func value(_ value: Logger.MetadataValue) -> Value {
+    switch value {
+    case .string(let text): .string(text)
+    case .stringConvertible(let other): .string(other.description)
+    case .dictionary(let map): .map(map.mapValues(Self.value))
+    case .array(let items): .list(items.map(Self.value))
+    }
+  }
+}
