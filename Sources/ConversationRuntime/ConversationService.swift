@@ -1,0 +1,212 @@
+// Runs the dialog of every call: takes what the caller said, asks the dialog machine, performs its actions, keeps the record.
+
+import Base
+import CallLink
+import Dialogs
+import Logging
+import NIOConcurrencyHelpers
+import Storage
+
+/// The runtime role: one for the process, a session for every call that the speech role opens.
+///
+/// Each session is one task with one mailbox, so everything about a call happens in one order. Safe to use from any thread.
+public final class ConversationService: RuntimeHop {
+  let context: SessionContext
+  private let catalogBox: NIOLockedValueBox<DialogCatalog>
+  private let registry = NIOLockedValueBox(Registry())
+
+  private struct Registry {
+    var live: [SessionID: Live] = [:]
+    var callsByDialog: [String: Int] = [:]
+    var isDraining = false
+  }
+  private struct Live {
+    var mailbox: Mailbox
+    var dialogName: String
+  }
+
+  /// - Parameters:
+  ///   - catalog: the dialogs that calls are routed to; see ``replaceCatalog(_:)``.
+  ///   - integration: asks the customer's backend.
+  ///   - log: every input, decision and transition goes there.
+  ///   - directory: what the API knows of each session.
+  ///   - commands: where sessions can be reached while they live.
+  public init(
+    configuration: RuntimeConfiguration = RuntimeConfiguration(), catalog: DialogCatalog,
+    integration: any IntegrationHop, log: any EventLog, directory: any SessionDirectory, commands: any CommandBus,
+    clock: any RuntimeClock = SystemRuntimeClock(), metrics: RuntimeMetrics = RuntimeMetrics(),
+    logger: Logger = Logger(label: "parley.runtime")
+  ) {
+    context = SessionContext(
+      configuration: configuration, integration: integration, log: log, directory: directory, commands: commands,
+      clock: clock, metrics: metrics, logger: logger)
+    catalogBox = NIOLockedValueBox(catalog)
+  }
+
+  // MARK: Dialogs
+
+  /// The dialogs that new calls are routed to.
+  public var catalog: DialogCatalog { catalogBox.withLockedValue { $0 } }
+
+  /// Routes new calls by `catalog` from now on. Live calls keep the version of their dialog that they began with.
+  public func replaceCatalog(_ catalog: DialogCatalog) {
+    catalogBox.withLockedValue { $0 = catalog }
+  }
+
+  // MARK: Calls
+
+  /// Calls that are open now.
+  public var activeCalls: Int { registry.withLockedValue { $0.live.count } }
+
+  /// Opens the session of one call: it is rejected or answered through `speech`. Returns at once.
+  public func open(_ call: CallInfo, speech: any HopSink<RuntimeToSpeech>) -> any HopSink<SpeechToRuntime> {
+    let mailbox = Mailbox()
+    let dialog = catalog.route(call)
+    switch admit(call, to: dialog, mailbox: mailbox) {
+    case .success(let admission):
+      context.metrics.callsActive(admission.dialogName, admission.callsOfDialog)
+      Task { [self] in
+        let session = CallSession(
+          call: call, dialog: admission.dialog, speech: speech, mailbox: mailbox, context: context)
+        await session.run()
+        remove(call.session)
+      }
+    case .failure(let refusal):
+      context.refuse(call, refusal.reason, dialogName: dialog?.name ?? "", speech: speech)
+      mailbox.close()
+    }
+    return ClosureSink { mailbox.put(.speech($0)) }
+  }
+
+  /// Waits until the session has handled everything that was sent to it before; returns at once for one that is over.
+  public func settle(_ session: SessionID) async {
+    guard let mailbox = registry.withLockedValue({ $0.live[session]?.mailbox }) else { return }
+    await withCheckedContinuation { continuation in
+      if !mailbox.put(.fence { continuation.resume() }) { continuation.resume() }
+    }
+  }
+
+  // MARK: Stopping
+
+  /// Refuses new calls as unavailable from now on; live ones go on.
+  public func drain() { registry.withLockedValue { $0.isDraining = true } }
+
+  /// Ends all live calls at once with ``HangupReason/shutdown``.
+  public func endAll() {
+    for mailbox in registry.withLockedValue({ $0.live.values.map(\.mailbox) }) { mailbox.put(.end(.shutdown)) }
+  }
+
+  // MARK: Admission
+
+  private struct Admission {
+    var dialog: Dialog
+    var dialogName: String
+    var callsOfDialog: Int
+  }
+
+  private struct Refusal: Error { var reason: RejectReason }
+
+  private func admit(_ call: CallInfo, to dialog: Dialog?, mailbox: Mailbox) -> Result<Admission, Refusal> {
+    registry.withLockedValue { registry in
+      if registry.isDraining { return .failure(Refusal(reason: .unavailable)) }
+      guard let dialog else { return .failure(Refusal(reason: .notFound)) }
+      guard registry.live.count < context.configuration.maxConcurrentCalls else {
+        return .failure(Refusal(reason: .busy))
+      }
+      // Two calls of one name would share a record: the speech role is at fault.
+      guard registry.live[call.session] == nil else { return .failure(Refusal(reason: .error)) }
+      registry.live[call.session] = Live(mailbox: mailbox, dialogName: dialog.name)
+      let calls = registry.callsByDialog[dialog.name, default: 0] + 1
+      registry.callsByDialog[dialog.name] = calls
+      return .success(Admission(dialog: dialog, dialogName: dialog.name, callsOfDialog: calls))
+    }
+  }
+
+  private func remove(_ session: SessionID) {
+    let left = registry.withLockedValue { registry -> (dialog: String, calls: Int)? in
+      guard let live = registry.live.removeValue(forKey: session) else { return nil }
+      let calls = registry.callsByDialog[live.dialogName, default: 1] - 1
+      registry.callsByDialog[live.dialogName] = calls
+      return (live.dialogName, calls)
+    }
+    if let left { context.metrics.callsActive(left.dialog, left.calls) }
+  }
+}
+
+/// What all sessions share.
+struct SessionContext: Sendable {
+  var configuration: RuntimeConfiguration
+  var integration: any IntegrationHop
+  var log: any EventLog
+  var directory: any SessionDirectory
+  var commands: any CommandBus
+  var clock: any RuntimeClock
+  var metrics: RuntimeMetrics
+  var logger: Logger
+
+  /// Rejects a call that gets no session; its record is two lines long.
+  func refuse(
+    _ call: CallInfo, _ reason: RejectReason, dialogName: String, speech: any HopSink<RuntimeToSpeech>
+  ) {
+    let startedAtMs = clock.unixMilliseconds()
+    var recorder = SessionRecorder(
+      session: call.session, dialogName: dialogName, tenant: configuration.tenant, startedAtMs: startedAtMs, log: log,
+      random: .fromSystem())
+    recorder.append(.callStarted, call.startedFields(dialogName: dialogName), at: .zero)
+    recorder.append(
+      .callTerminated,
+      [
+        "reason": .string(reason.rawValue), "duration_ms": 0,
+        "disposition": .string(CallDisposition.rejected.rawValue),
+      ], at: .zero)
+    var summary = call.summary(dialogName: dialogName, startedAtMs: startedAtMs)
+    summary.state = .ended
+    summary.endedAtMs = startedAtMs
+    summary.endReason = reason.rawValue
+    directory.put(summary)
+    metrics.callEnded(dialogName, CallDisposition.rejected.rawValue)
+    logger.notice("call refused", metadata: ["session_id": "\(call.session)", "reason": "\(reason.rawValue)"])
+    var sender = HopSender(speech)
+    sender.send(.reject(reason))
+  }
+}
+
+/// How a call came out: the `status` label of `vg_calls_total` and the `disposition` of `call_terminated`.
+public enum CallDisposition: String, Sendable, CaseIterable {
+  /// Answered, and ended by the dialog, the caller or the API.
+  case completed
+  /// Refused before an answer.
+  case rejected
+  /// The caller gave up before an answer.
+  case cancelled
+  /// Answered, and ended by a failure: of the media, of this process, or because it was stopping.
+  case failed
+
+  init(reason: HangupReason, wasAnswered: Bool) {
+    switch reason {
+    case .caller, .normal, .api: self = wasAnswered ? .completed : .cancelled
+    case .busy, .rejected: self = wasAnswered ? .completed : .rejected
+    case .cancelled: self = .cancelled
+    case .mediaTimeout, .shutdown, .error: self = .failed
+    }
+  }
+}
+
+extension CallInfo {
+  /// The fields of `call_started`.
+  func startedFields(dialogName: String) -> [String: Value] {
+    var seen: [String: Value] = [:]
+    for header in headers { seen[header.name] = .string(header.value) }
+    return [
+      "caller_id": .string(callerID), "called_number": .string(calledNumber), "dialog_name": .string(dialogName),
+      "direction": .string(direction.rawValue), "from_uri": .string(fromURI), "to_uri": .string(toURI),
+      "trunk": trunk.map { .string($0) } ?? .null, "sip_headers": .map(seen),
+    ]
+  }
+
+  func summary(dialogName: String, startedAtMs: Int64) -> SessionSummary {
+    SessionSummary(
+      session: session, state: .offered, direction: direction.rawValue, callerID: callerID, calledNumber: calledNumber,
+      dialogName: dialogName, startedAtMs: startedAtMs)
+  }
+}

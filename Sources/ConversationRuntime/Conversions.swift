@@ -1,0 +1,129 @@
+import Base
+import CallLink
+import Dialogs
+
+// How the dialog machine's words become the hop's and the record's.
+
+extension Prompt {
+  init(_ prompt: DialogPrompt) {
+    let source: Source =
+      switch prompt.source {
+      case .text(let text): .text(text)
+      case .audio(let url): .audio(url: url)
+      case .silence(let ms): .silence(ms: ms)
+      }
+    self.init(
+      id: prompt.id, source: source, voice: prompt.voice, speed: prompt.speed, language: prompt.language,
+      bargeIn: prompt.bargeIn, cache: prompt.cache, loop: prompt.loop)
+  }
+}
+
+extension ListenSpec {
+  init(_ listen: DialogListen) {
+    self.init(
+      phrases: listen.phrases, grammar: listen.grammar, language: listen.language, minSilenceMs: listen.minSilenceMs,
+      speech: listen.speech, bargeIn: listen.bargeIn)
+  }
+}
+
+extension SpeechResult {
+  /// The fields of `speech_final`.
+  var eventFields: [String: Value] {
+    [
+      "transcript": .string(transcript), "confidence": .double(confidence), "language": .string(language),
+      "duration_ms": .int(Int64(durationMs)), "start_ms": .int(Int64(startMs)), "end_ms": .int(Int64(endMs)),
+      "endpoint_ms": .int(Int64(endpointMs)), "recognize_ms": .int(Int64(recognizeMs)), "model": .string(model),
+      "segments": .list([
+        [
+          "text": .string(transcript), "start_ms": .int(Int64(startMs)), "end_ms": .int(Int64(endMs)),
+          "confidence": .double(confidence),
+        ]
+      ]),
+    ]
+  }
+}
+
+extension MediaQuality {
+  /// The fields of `quality`. `loss` is a fraction, 0 to 1.
+  var eventFields: [String: Value] {
+    let expected = packetsReceived + packetsLost
+    let loss = expected > 0 ? Double(packetsLost) / Double(expected) : 0
+    return [
+      "jitter_ms": .double(jitterMs), "loss": .double(loss), "mos": .double(Self.mos(loss: loss, jitterMs: jitterMs)),
+      "packets_received": .int(Int64(packetsReceived)), "packets_lost": .int(Int64(packetsLost)),
+      "packets_rejected": .int(Int64(packetsRejected)), "underruns": .int(Int64(underruns)),
+    ]
+  }
+
+  /// An estimate of the mean opinion score by the E-model (ITU-T G.107) for G.711 with loss concealment (G.113: Bpl 25.1).
+  /// The network's delay is not known here; the jitter buffer's is taken as twice the jitter.
+  static func mos(loss: Double, jitterMs: Double) -> Double {
+    let delayMs = 40 + 2 * jitterMs
+    let delayImpairment = 0.024 * delayMs + (delayMs > 177.3 ? 0.11 * (delayMs - 177.3) : 0)
+    let lossPercent = loss * 100
+    let lossImpairment = 95 * lossPercent / (lossPercent + 25.1)
+    let r = min(100, max(0, 93.2 - delayImpairment - lossImpairment))
+    let score = 1 + 0.035 * r + r * (r - 60) * (100 - r) * 7e-6
+    return (min(4.5, max(1, score)) * 100).rounded() / 100
+  }
+}
+
+extension HangupReason {
+  /// Who ended the call, as the dialog's `hangup` event says it.
+  var party: String {
+    switch self {
+    case .caller, .cancelled: "caller"
+    case .normal, .busy, .rejected: "dialog"
+    case .api: "api"
+    case .mediaTimeout, .shutdown, .error: "system"
+    }
+  }
+}
+
+extension Value {
+  /// The same with the values of `names` replaced, at every depth: what a backend answers may hold masked variables.
+  func hiding(_ names: Set<String>) -> Value {
+    if names.isEmpty { return self }
+    switch self {
+    case .map(let members):
+      var shown: [String: Value] = [:]
+      for (key, value) in members { shown[key] = names.contains(key) ? "***" : value.hiding(names) }
+      return .map(shown)
+    case .list(let items): return .list(items.map { $0.hiding(names) })
+    default: return self
+    }
+  }
+}
+
+/// How long speaking `text` takes, in milliseconds: about fifteen characters a second at speed 1. For people, not for timers.
+func estimatedDurationMs(_ text: String, speed: Double) -> Int64 {
+  let pace = speed.isFinite && speed > 0.1 ? speed : 1
+  return Int64((Double(text.utf8.count) * 66 / pace).rounded())
+}
+
+/// `2026-01-31T23:59:59.123Z` (RFC 3339).
+func rfc3339(unixMilliseconds: Int64) -> String {
+  let (days, millisecondsOfDay) = unixMilliseconds.flooredDivision(by: 86_400_000)
+  // Days since 0000-03-01 in the proleptic Gregorian calendar, whose leap day ends the year.
+  let (era, dayOfEra) = (days + 719_468).flooredDivision(by: 146_097)
+  let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+  let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+  let shiftedMonth = (5 * dayOfYear + 2) / 153
+  let day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
+  let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
+  let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+  func padded(_ number: Int64, _ width: Int) -> String {
+    let digits = String(number)
+    return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
+  }
+  let seconds = millisecondsOfDay / 1_000
+  return "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))T\(padded(seconds / 3_600, 2)):"
+    + "\(padded(seconds / 60 % 60, 2)):\(padded(seconds % 60, 2)).\(padded(millisecondsOfDay % 1_000, 3))Z"
+}
+
+extension Int64 {
+  fileprivate func flooredDivision(by divisor: Int64) -> (quotient: Int64, remainder: Int64) {
+    let remainder = (self % divisor + divisor) % divisor
+    return ((self - remainder) / divisor, remainder)
+  }
+}

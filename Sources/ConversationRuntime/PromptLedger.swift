@@ -1,0 +1,65 @@
+import Base
+import CallLink
+import Dialogs
+
+/// Which prompts of a session are on their way, and what the record may say of each.
+struct PromptLedger {
+  /// Playbacks that were not asked for by the dialog have identifiers from here on, so that the two never meet.
+  private static let firstCommand: UInt32 = 0x8000_0000
+
+  private struct Entry {
+    var text: String
+    /// What is spoken contains a masked value: what was heard of it stays out of the record.
+    var isMasked: Bool
+    var isCommand: Bool
+  }
+  private var entries: [PlaybackID: Entry] = [:]
+  private var commands: UInt32 = 0
+
+  /// A prompt of the dialog.
+  mutating func add(_ prompt: DialogPrompt) {
+    let text: String
+    switch prompt.source {
+    case .text(let spoken): text = prompt.recordedText ?? spoken
+    case .audio(let url): text = url
+    case .silence: text = ""
+    }
+    entries[prompt.id] = Entry(text: text, isMasked: prompt.recordedText != nil, isCommand: false)
+  }
+
+  /// A prompt that a command asked for, with the identifier it gets.
+  mutating func addCommand(text: String, voice: String, speed: Double, bargeIn: Bool) -> Prompt {
+    let id = PlaybackID(Self.firstCommand &+ commands)
+    commands &+= 1
+    entries[id] = Entry(text: text, isMasked: false, isCommand: true)
+    return Prompt(id: id, source: .text(text), voice: voice, speed: speed, bargeIn: bargeIn)
+  }
+
+  /// The prompt is over. Returns its identifier where the dialog wants to know.
+  mutating func finish(_ id: PlaybackID) -> PlaybackID? {
+    let entry = entries.removeValue(forKey: id)
+    return entry?.isCommand == true ? nil : id
+  }
+
+  /// The fields with which an event names a playback.
+  func identity(_ id: PlaybackID) -> [String: Value] {
+    var fields: [String: Value] = ["playback_id": .string(id.description)]
+    if entries[id]?.isCommand == true { fields["by"] = "api" }
+    return fields
+  }
+
+  func startedFields(_ id: PlaybackID) -> [String: Value] {
+    var fields = identity(id)
+    fields["text"] = .string(entries[id]?.text ?? "")
+    return fields
+  }
+
+  func interruptedFields(_ id: PlaybackID, heard: String, playedMs: Int, by: Interruption) -> [String: Value] {
+    var fields = identity(id)
+    fields["heard_text"] = .string(entries[id]?.isMasked == true ? "" : heard)
+    fields["masked"] = .bool(entries[id]?.isMasked == true)
+    fields["played_ms"] = .int(Int64(playedMs))
+    fields["interrupted_by"] = .string(by.rawValue)
+    return fields
+  }
+}

@@ -1,0 +1,39 @@
+import Base
+
+/// What the runtime role is told at its start: the `runtime` section of the configuration file, in its own types.
+public struct RuntimeConfiguration: Sendable {
+  /// `runtime.max_concurrent_calls`: above it a call is refused as busy.
+  public var maxConcurrentCalls = 100
+  /// `runtime.default_timeout`: how long a state waits for the caller where the dialog does not say.
+  public var defaultTimeout: Duration = .seconds(10)
+  /// `runtime.max_dialog_depth`: transitions without input that a dialog may chain.
+  public var maxDialogDepth = 50
+  /// `runtime.barge_in`: whether the caller may interrupt prompts where the dialog does not say.
+  public var bargeIn = true
+  /// Who the events belong to; one tenant in this version.
+  public var tenant = "default"
+  /// How long the speech role may take to report the end of a call that was told to hang up at once.
+  public var hangupLimit: Duration = .seconds(10)
+  /// The same for a call that is hung up after its prompts.
+  public var hangupAfterPlaybackLimit: Duration = .seconds(600)
+  /// How long hooks that the dialog started because the call ended are waited for.
+  public var lastHooksLimit: Duration = .seconds(30)
+
+  public init() {}
+}
+
+/// Where the runtime role counts. Every closure may be called on any thread and must not block; the defaults do nothing.
+public struct RuntimeMetrics: Sendable {
+  /// `vg_calls_active{dialog}`: the number of live calls of a dialog.
+  public var callsActive: @Sendable (_ dialog: String, _ calls: Int) -> Void = { _, _ in }
+  /// `vg_calls_total{dialog,status}`: one call is over; `status` is a ``CallDisposition``.
+  public var callEnded: @Sendable (_ dialog: String, _ status: String) -> Void = { _, _ in }
+  /// `vg_call_duration_seconds{dialog}`: from the answer to the end; calls that were not answered do not count.
+  public var callDuration: @Sendable (_ dialog: String, _ seconds: Double) -> Void = { _, _ in }
+  /// `vg_call_state_transitions_total{dialog,from,to}`.
+  public var stateTransition: @Sendable (_ dialog: String, _ from: String, _ to: String) -> Void = { _, _, _ in }
+  /// `vg_turn_latency_seconds{stage}`: endpoint, recognize, think, synthesize, total.
+  public var turnLatency: @Sendable (_ stage: String, _ seconds: Double) -> Void = { _, _ in }
+
+  public init() {}
+}

@@ -1,0 +1,73 @@
+import Base
+import CallLink
+import Storage
+
+/// The names of the events that the runtime writes; `docs/events.md` describes each.
+public enum SessionEventType: String, Sendable, CaseIterable {
+  case callStarted = "call_started"
+  case callRinging = "call_ringing"
+  case callAnswered = "call_answered"
+  case callHeld = "call_held"
+  case callResumed = "call_resumed"
+  case callTerminated = "call_terminated"
+  case speechStarted = "speech_started"
+  case speechPartial = "speech_partial"
+  case speechFinal = "speech_final"
+  case dtmfReceived = "dtmf_received"
+  case stateTransition = "state_transition"
+  case actionExecuted = "action_executed"
+  case ttsStarted = "tts_started"
+  case ttsCompleted = "tts_completed"
+  case ttsInterrupted = "tts_interrupted"
+  case hookResult = "hook_result"
+  case hookError = "hook_error"
+  case turnLatency = "turn_latency"
+  case quality
+  /// What a dialog's `emit` tells the world.
+  case customEvent = "custom_event"
+  case error
+}
+
+/// Writes one session's record: numbers the events without gaps, names them, and stamps them with the session's own time.
+///
+/// Every event has `at_ms`: whole milliseconds since the session began, which is exactly the instant that the dialog machine
+/// was given with that input. Timers of the machine need no events of their own: a wake-up is always delivered at the
+/// machine's own deadline, before any input that comes at or after it, so the inputs alone make the same call again.
+struct SessionRecorder {
+  let session: SessionID
+  let dialogName: String
+  let tenant: String
+  /// Wall-clock milliseconds when the session began.
+  let startedAtMs: Int64
+  private let log: any EventLog
+  private var random: SeededRandom
+  private(set) var sequence: Int64 = 0
+
+  init(
+    session: SessionID, dialogName: String, tenant: String = "default", startedAtMs: Int64, log: any EventLog,
+    random: SeededRandom
+  ) {
+    self.session = session
+    self.dialogName = dialogName
+    self.tenant = tenant
+    self.startedAtMs = startedAtMs
+    self.log = log
+    self.random = random
+  }
+
+  /// - Parameter at: the session's time; its clock starts at zero.
+  mutating func append(_ type: SessionEventType, _ fields: [String: Value], at: Instant) {
+    let atMs = at.nanoseconds / 1_000_000
+    let timestampMs = unixMilliseconds(at: at)
+    var fields = fields
+    fields["at_ms"] = .int(atMs)
+    sequence += 1
+    log.append(
+      SessionEvent(
+        eventID: ULID.make(unixMilliseconds: timestampMs, using: &random), type: type.rawValue, sequence: sequence,
+        session: session, timestampMs: timestampMs, dialogName: dialogName, tenant: tenant, fields: fields))
+  }
+
+  /// The wall clock at an instant of the session.
+  func unixMilliseconds(at: Instant) -> Int64 { startedAtMs + at.nanoseconds / 1_000_000 }
+}
