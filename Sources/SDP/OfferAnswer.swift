@@ -9,7 +9,10 @@ public struct AudioCapabilities: Hashable, Sendable {
   public var direction: MediaDirection
   /// What we send and ask for.
   public var ptimeMs: Int
+  /// The longest packets that we would send because the peer asks for them.
   public var maxPtimeMs: Int
+  /// Whether control packets may share the media port (RFC 5761).
+  public var rtcpMux: Bool
   /// Whose order decides between several common codecs.
   public var preference: Preference
 
@@ -21,7 +24,8 @@ public struct AudioCapabilities: Hashable, Sendable {
 
   public init(
     codecs: [AudioCodec] = [.pcmu, .pcma, .telephoneEvent], address: String, port: UInt16,
-    direction: MediaDirection = .sendrecv, ptimeMs: Int = 20, maxPtimeMs: Int = 60, preference: Preference = .offerer
+    direction: MediaDirection = .sendrecv, ptimeMs: Int = 20, maxPtimeMs: Int = 60, rtcpMux: Bool = false,
+    preference: Preference = .offerer
   ) {
     self.codecs = codecs
     self.address = address
@@ -29,6 +33,7 @@ public struct AudioCapabilities: Hashable, Sendable {
     self.direction = direction
     self.ptimeMs = ptimeMs
     self.maxPtimeMs = maxPtimeMs
+    self.rtcpMux = rtcpMux
     self.preference = preference
   }
 }
@@ -66,7 +71,8 @@ public struct NegotiatedAudio: Hashable, Sendable {
   public var rtcpMux: Bool
   /// As seen from us: `recvonly` means that we must not send.
   public var direction: MediaDirection
-  /// Of the packets that we send: what the peer asked for within our bounds, else ours.
+  /// Of the packets that we send: the multiple of our own packet time nearest below what the peer asked for, within our
+  /// bounds.
   public var ptimeMs: Int
   /// Which media section it is, counted from 0.
   public var mediaIndex: Int
@@ -99,7 +105,8 @@ public enum NegotiationError: Error, Hashable, Sendable {
 }
 
 /// One SIP dialog's side of offer/answer (RFC 3264): keeps the session id, counts the version up when, and only when, our
-/// description changes, and remembers what holds while an exchange is open or has failed.
+/// description changes, and remembers what holds while an exchange is open or has failed. A value: an early dialog of a
+/// forked call is a copy.
 public struct OfferAnswer: Sendable {
   /// Our last description, as sent.
   public private(set) var local: SessionDescription?
@@ -108,26 +115,261 @@ public struct OfferAnswer: Sendable {
   /// Whether an offer of ours waits for its answer.
   public private(set) var isOfferOpen = false
 
+  private let sessionID: UInt64
+  private var version: UInt64
+  private var offered: (capabilities: AudioCapabilities, codecs: [AudioCodec], mediaIndex: Int)?
+  // Payload type numbers keep their meaning for the session's life (RFC 3264 section 8.3.2).
+  private var numbers: [AudioCodec] = []
+  // What the sections of the session are, so that a later offer repeats them all (section 8).
+  private var sections: [MediaDescription] = []
+
+  /// The transports of RFC 3551 and 4585. The secure ones come with SRTP.
+  private static let transports: Set<String> = ["RTP/AVP", "RTP/AVPF"]
+
   /// - Parameter sessionID: of `o=`; RFC 8866 wants it unique, an NTP time or random number below 2^63.
-  public init(sessionID: UInt64) {}
+  public init(sessionID: UInt64) {
+    self.sessionID = sessionID & (UInt64.max >> 1)
+    version = self.sessionID
+  }
 
   /// Answers the peer's offer. On an error nothing has changed.
   public mutating func answer(
     _ offer: SessionDescription, with capabilities: AudioCapabilities
   ) throws(NegotiationError) -> (answer: SessionDescription, audio: NegotiatedAudio) {
-    throw .noAudio
+    guard !isOfferOpen else { throw .wrongState }
+    let (index, audio) = try Self.choose(offer, capabilities)
+    let media = offer.media.enumerated().map { position, section in
+      position == index
+        ? Self.section(
+          audio.allCodecs.map(\.asReceived), transport: section.transport, direction: audio.direction, capabilities,
+          rtcpMux: audio.rtcpMux)
+        : Self.declined(section)
+    }
+    let answer = publish(media, times: offer.times, capabilities)
+    remember(audio.allCodecs.map(\.asReceived))
+    negotiated = audio
+    return (answer, audio)
   }
 
   /// Makes an offer; a later one keeps the sections and payload types of the session (RFC 3264 section 8).
   public mutating func offer(_ capabilities: AudioCapabilities) throws(NegotiationError) -> SessionDescription {
-    throw .wrongState
+    guard !isOfferOpen else { throw .wrongState }
+    let codecs = numbered(capabilities.codecs)
+    guard codecs.contains(where: { !$0.isAuxiliary }) else { throw .noCommonCodec }
+    let audio = Self.section(
+      codecs, transport: "RTP/AVP", direction: capabilities.direction, capabilities, rtcpMux: capabilities.rtcpMux)
+    let index = negotiated?.mediaIndex ?? 0
+    var media = sections.map(Self.declined)
+    if index < media.count { media[index] = audio } else { media.append(audio) }
+    offered = (capabilities, codecs, index)
+    isOfferOpen = true
+    return publish(media, times: local?.times ?? ["0 0"], capabilities)
   }
 
   /// Applies the peer's answer to our open offer. On an error the agreement before the offer holds.
   public mutating func apply(answer: SessionDescription) throws(NegotiationError) -> NegotiatedAudio {
-    throw .wrongState
+    guard isOfferOpen, let local, let (capabilities, codecs, index) = offered else { throw .wrongState }
+    defer { offerRefused() }
+    guard answer.media.count == local.media.count else {
+      throw .answerMismatch("\(answer.media.count) media sections for an offer of \(local.media.count)")
+    }
+    for (ours, theirs) in zip(local.media, answer.media) where ours.kind != theirs.kind {
+      throw .answerMismatch("a section \(theirs.kind) for an offered \(ours.kind)")
+    }
+    for (ours, theirs) in zip(local.media, answer.media) where ours.port == 0 && theirs.port != 0 {
+      throw .answerMismatch("an accepted section \(theirs.kind) that was not offered")
+    }
+    let section = answer.media[index]
+    guard section.port != 0 else { throw .noAudio }
+    guard section.transport.uppercased() == local.media[index].transport else {
+      throw .answerMismatch("transport \(section.transport) for an offered \(local.media[index].transport)")
+    }
+    let described = section.codecs
+    let common = section.formats.compactMap { format -> NegotiatedCodec? in
+      guard let number = UInt8(format) else { return nil }
+      // A number without rtpmap means what our offer said it means.
+      guard
+        let theirs = described.first(where: { $0.payloadType == number })
+          ?? codecs.first(where: { $0.payloadType == number }),
+        let ours = codecs.first(where: { $0.matches(theirs) })
+      else { return nil }
+      return NegotiatedCodec(codec: theirs, sendPayloadType: number, receivePayloadType: ours.payloadType)
+    }
+    let audio = try Self.agree(
+      on: common.filter { !$0.codec.isAuxiliary }, auxiliary: common.filter(\.codec.isAuxiliary), section, index,
+      answer,
+      capabilities)
+    remember(codecs)
+    negotiated = audio
+    return audio
   }
 
   /// The offer was refused (488, 491 ...) or withdrawn: what held before holds.
-  public mutating func offerRefused() {}
+  public mutating func offerRefused() {
+    isOfferOpen = false
+    offered = nil
+  }
+
+  // MARK: choosing
+
+  /// The first audio section that can be used, and what it comes to.
+  private static func choose(
+    _ offer: SessionDescription, _ capabilities: AudioCapabilities
+  ) throws(NegotiationError) -> (Int, NegotiatedAudio) {
+    var failure = NegotiationError.noAudio
+    for (index, section) in offer.media.enumerated() {
+      guard section.kind == "audio", section.port != 0, transports.contains(section.transport.uppercased()) else {
+        continue
+      }
+      let theirs = section.codecs
+      let common = common(theirs, capabilities)
+      // One audio codec: peers that switch in the middle of a call are not to be tempted.
+      guard let codec = common.first(where: { !$0.isAuxiliary }) else {
+        if failure == .noAudio { failure = .noCommonCodec }
+        continue
+      }
+      let same = { (codec: AudioCodec) in
+        NegotiatedCodec(codec: codec, sendPayloadType: codec.payloadType, receivePayloadType: codec.payloadType)
+      }
+      do {
+        return (
+          index,
+          try agree(
+            on: [same(codec)], auxiliary: common.filter(\.isAuxiliary).map(same), section, index, offer, capabilities)
+        )
+      } catch { failure = error }
+    }
+    throw failure
+  }
+
+  /// Their codecs that are ours too, in the order that decides.
+  private static func common(_ theirs: [AudioCodec], _ capabilities: AudioCapabilities) -> [AudioCodec] {
+    switch capabilities.preference {
+    case .offerer: theirs.filter { codec in capabilities.codecs.contains { $0.matches(codec) } }
+    case .ours: capabilities.codecs.compactMap { codec in theirs.first { $0.matches(codec) } }
+    }
+  }
+
+  private static func agree(
+    on codecs: [NegotiatedCodec], auxiliary: [NegotiatedCodec], _ section: MediaDescription, _ index: Int,
+    _ remote: SessionDescription, _ capabilities: AudioCapabilities
+  ) throws(NegotiationError) -> NegotiatedAudio {
+    guard let codec = codecs.first else { throw .noCommonCodec }
+    guard let connection = remote.connection(for: section) else { throw .noConnection }
+    let named = { (name: String) -> NegotiatedCodec? in
+      let candidates = auxiliary.filter { $0.codec.name.lowercased() == name }
+      return candidates.first { $0.codec.clockRate == codec.codec.clockRate } ?? candidates.first
+    }
+    let theirs = remote.direction(for: section)
+    // `c=0.0.0.0` is the old way to say "do not send to me" (RFC 3264 section 8.4).
+    let theyReceive = theirs.receives && !connection.isUnspecified
+    let mux = capabilities.rtcpMux && section.attribute("rtcp-mux") != nil
+    let (controlPort, controlAddress) = control(section)
+    return NegotiatedAudio(
+      codec: codec, codecs: codecs, telephoneEvent: named("telephone-event"), comfortNoise: named("cn"),
+      remoteAddress: connection.address, remotePort: section.port,
+      remoteRTCPAddress: mux ? connection.address : controlAddress ?? connection.address,
+      remoteRTCPPort: mux ? section.port : controlPort ?? (section.port == .max ? 0 : section.port + 1), rtcpMux: mux,
+      direction: MediaDirection(
+        sends: capabilities.direction.sends && theyReceive, receives: capabilities.direction.receives && theirs.sends),
+      ptimeMs: ptime(section, capabilities), mediaIndex: index)
+  }
+
+  /// `a=rtcp:port [IN IP4 address]` (RFC 3605).
+  private static func control(_ section: MediaDescription) -> (UInt16?, String?) {
+    let words = (section.attribute("rtcp") ?? "").split(separator: " ")
+    guard let first = words.first, let port = UInt16(first) else { return (nil, nil) }
+    return (port, words.count >= 4 ? String(words[3]) : nil)
+  }
+
+  private static func ptime(_ section: MediaDescription, _ capabilities: AudioCapabilities) -> Int {
+    let ours = max(1, capabilities.ptimeMs)
+    let number = { (name: String) in
+      section.attribute(name).flatMap { Int($0.prefix { $0.isASCII && $0.isNumber }) }
+    }
+    let bound = min(number("maxptime") ?? .max, max(ours, capabilities.maxPtimeMs))
+    return max(ours, min(number("ptime") ?? ours, bound) / ours * ours)
+  }
+
+  // MARK: writing
+
+  private static func section(
+    _ codecs: [AudioCodec], transport: String, direction: MediaDirection, _ capabilities: AudioCapabilities,
+    rtcpMux: Bool
+  ) -> MediaDescription {
+    var attributes: [Attribute] = []
+    for codec in codecs {
+      let channels = codec.channels > 1 ? "/\(codec.channels)" : ""
+      attributes.append(Attribute("rtpmap", "\(codec.payloadType) \(codec.name)/\(codec.clockRate)\(channels)"))
+      if let parameters = codec.parameters {
+        attributes.append(Attribute("fmtp", "\(codec.payloadType) \(parameters)"))
+      }
+    }
+    attributes.append(Attribute("ptime", "\(capabilities.ptimeMs)"))
+    attributes.append(Attribute("maxptime", "\(capabilities.maxPtimeMs)"))
+    attributes.append(Attribute(direction.rawValue))
+    if rtcpMux { attributes.append(Attribute("rtcp-mux")) }
+    return MediaDescription(
+      kind: "audio", port: capabilities.port, transport: transport, formats: codecs.map { "\($0.payloadType)" },
+      attributes: attributes)
+  }
+
+  /// Port 0, and the formats as they were, for there must be one (RFC 3264 section 6).
+  private static func declined(_ section: MediaDescription) -> MediaDescription {
+    MediaDescription(kind: section.kind, port: 0, transport: section.transport, formats: section.formats)
+  }
+
+  private mutating func publish(
+    _ media: [MediaDescription], times: [String], _ capabilities: AudioCapabilities
+  ) -> SessionDescription {
+    let connection = Connection(capabilities.address)
+    var description = SessionDescription(
+      origin: Origin(username: "parley", sessionID: "\(sessionID)", version: version, address: connection),
+      name: "parley", connection: connection, times: times, media: media)
+    if let local, local != description {
+      version += 1
+      description.origin.version = version
+    }
+    local = description
+    sections = media
+    return description
+  }
+
+  private mutating func remember(_ codecs: [AudioCodec]) {
+    for codec in codecs where !numbers.contains(where: { $0.payloadType == codec.payloadType }) {
+      numbers.append(codec)
+    }
+  }
+
+  /// Our codecs with the numbers that the session already gave them, and no number that it gave to another.
+  private func numbered(_ codecs: [AudioCodec]) -> [AudioCodec] {
+    var used = Set(numbers.map(\.payloadType))
+    var out: [AudioCodec] = []
+    for codec in codecs {
+      var codec = codec
+      if let known = numbers.first(where: { $0.matches(codec) }) {
+        codec.payloadType = known.payloadType
+      } else if used.contains(codec.payloadType) {
+        guard let free = (UInt8(96)...127).first(where: { !used.contains($0) }) else { continue }
+        codec.payloadType = free
+      }
+      used.insert(codec.payloadType)
+      out.append(codec)
+    }
+    return out
+  }
+}
+
+extension NegotiatedCodec {
+  /// The codec under the number that we receive it with, with our own parameters where we have any.
+  fileprivate var asReceived: AudioCodec {
+    var codec = codec
+    codec.payloadType = receivePayloadType
+    if codec.name.lowercased() == "telephone-event" { codec.parameters = AudioCodec.telephoneEvent.parameters }
+    return codec
+  }
+}
+
+extension NegotiatedAudio {
+  fileprivate var allCodecs: [NegotiatedCodec] { codecs + [telephoneEvent, comfortNoise].compactMap(\.self) }
 }

@@ -129,7 +129,36 @@ public struct MediaDescription: Hashable, Sendable {
 
   /// The formats as codecs, in the order offered: from `a=rtpmap`, or the static table of RFC 3551. Formats that say
   /// nothing usable are left out.
-  public var codecs: [AudioCodec] { [] }
+  public var codecs: [AudioCodec] {
+    formats.compactMap { format in
+      guard let number = UInt8(format), number < 128 else { return nil }
+      let parameters = value(of: "fmtp", for: format)
+      if let mapping = value(of: "rtpmap", for: format) {
+        let parts = mapping.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count >= 2, !parts[0].isEmpty, let rate = Int(parts[1]), (1...384_000).contains(rate) else {
+          return nil
+        }
+        let channels = parts.count > 2 ? Int(parts[2]) ?? 1 : 1
+        return AudioCodec(
+          payloadType: number, name: String(parts[0]), clockRate: rate, channels: max(1, min(channels, 8)),
+          parameters: parameters)
+      }
+      guard var codec = AudioCodec.assigned[number] else { return nil }
+      codec.parameters = parameters
+      return codec
+    }
+  }
+
+  /// `a=name:format value` -> value.
+  private func value(of name: String, for format: String) -> String? {
+    for attribute in attributes where attribute.name == name {
+      guard let value = attribute.value, value.hasPrefix(format) else { continue }
+      let rest = value.dropFirst(format.count)
+      guard let first = rest.first, first == " " || first == "\t" else { continue }
+      return String(rest.drop { $0 == " " || $0 == "\t" })
+    }
+    return nil
+  }
 }
 
 /// Who sends, seen from the side that wrote it (RFC 8866 section 6.7).
@@ -180,6 +209,13 @@ public struct AudioCodec: Hashable, Sendable {
   public static let opus = AudioCodec(payloadType: 111, name: "opus", clockRate: 48000, channels: 2)
   /// Keypad events 0 to 15 (RFC 4733).
   public static let telephoneEvent = AudioCodec(payloadType: 101, name: "telephone-event", parameters: "0-15")
+
+  /// The static payload types of RFC 3551 section 6 that telephones use, which need no `a=rtpmap`.
+  static let assigned: [UInt8: AudioCodec] = [
+    0: .pcmu, 8: .pcma, 9: .g722, 3: AudioCodec(payloadType: 3, name: "GSM"),
+    4: AudioCodec(payloadType: 4, name: "G723"), 13: AudioCodec(payloadType: 13, name: "CN"),
+    15: AudioCodec(payloadType: 15, name: "G728"), 18: AudioCodec(payloadType: 18, name: "G729"),
+  ]
 
   /// Same format, whatever number each side gives it.
   public func matches(_ other: AudioCodec) -> Bool {
