@@ -73,8 +73,6 @@ public struct SpeechSettings: Sendable, Hashable {
   public var turn = TurnTaking()
   /// Decoders, each on a thread of its own.
   public var maxWorkers = 4
-  /// The longest that one recognition may wait for a decoder.
-  public var workerTimeout: Duration = .seconds(30)
   /// Recognitions that may wait for a decoder.
   public var queueDepth = 10
   public var tts = Synthesis()

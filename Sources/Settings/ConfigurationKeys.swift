@@ -101,9 +101,7 @@ enum ConfigurationKeys {
     .later("beam_size", 5),
     .later("temperature", .double(0), 0),
     .key("max_workers", \.maxWorkers, .int(1...64), "Decoders, each on a thread of its own."),
-    .key(
-      "worker_timeout", \.workerTimeout, .duration(.milliseconds(100), .seconds(300)),
-      "The longest that a recognition may wait for a decoder."),
+    .later("worker_timeout", "30s"),
     .key("queue_depth", \.queueDepth, .int(0...10_000), "Recognitions that may wait for a decoder."),
     .section(
       "tts", \.tts, "The voice.",
