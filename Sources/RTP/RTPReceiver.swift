@@ -133,7 +133,8 @@ public struct RTPReceiver: Sendable {
     _ packet: RTPPacketView, from peer: RTPPeer, at now: Instant
   ) throws(RTPRejectReason) -> Outcome {
     let kind = configuration.formats[packet.payloadType]
-    guard kind != .unknown else { throw .unknownPayloadType }
+    // What was not negotiated cannot prove a source.
+    guard kind != .unknown || peer == lock.locked else { throw .unknownPayloadType }
     switch lock.check(peer, ssrc: packet.ssrc, sequence: packet.sequence, at: now) {
     case .accepted: break
     case .learned: newSource = nil
@@ -161,7 +162,10 @@ public struct RTPReceiver: Sendable {
       return .event(changes)
     case .comfortNoise:
       try buffer.insertComfortNoise(sequence: sequence, timestamp: packet.timestamp, at: now)
-    case .mulaw, .alaw, .octets, .frame, .unknown:
+    case .unknown:
+      try buffer.insertMarker(sequence: sequence, at: now)
+      throw .unknownPayloadType
+    case .mulaw, .alaw, .octets, .frame:
       jitter.receive(timestamp: packet.timestamp, clockRate: configuration.clockRate, at: now)
       try buffer.insert(packet, kind: kind, sequence: sequence, at: now)
     }

@@ -178,7 +178,6 @@ public struct TelephoneEventSender: Sendable {
   /// Keys that may wait; longer strings are cut. Far above any number or PIN.
   public static let maxQueued = 256
 
-  private let ticksPerSecond = 50
   private let tickUnits: UInt32
   private var queue: [(key: TelephoneKey, ticks: Int)] = []
   private var next = 0
@@ -197,7 +196,9 @@ public struct TelephoneEventSender: Sendable {
       next = 0
     }
     let range = Self.durationRangeMs
-    let ticks = (min(max(durationMs, range.lowerBound), range.upperBound) + 19) / 20
+    // At clocks above 8000 Hz the 16-bit duration field holds less.
+    let longest = min(range.upperBound, Int(UInt16.max) / Int(tickUnits) * 20)
+    let ticks = (min(max(durationMs, range.lowerBound), longest) + 19) / 20
     var taken = 0
     for key in digits.lazy.compactMap(TelephoneKey.init(_:)) where queue.count - next < Self.maxQueued {
       queue.append((key, ticks))
