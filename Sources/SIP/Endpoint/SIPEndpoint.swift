@@ -11,80 +11,221 @@ public struct SIPEndpoint: Sendable {
   /// New INVITEs and OPTIONS get 503; what is running goes on.
   public var isDraining = false
   public internal(set) var counters = SIPCounters()
-  var random: SeededRandom
 
+  var random: SeededRandom
+  /// Makes the To tags of answers without state: the same for a request that comes again, guessed by nobody.
+  let tagSecret: UInt64
+  var nextID: UInt64 = 1
+  var calls: [UInt64: SIPCall] = [:]
+  var dialogs: [SIPDialogKey: UInt64] = [:]
+  var clients: [UInt64: SIPClientTransaction] = [:]
+  var clientIDs: [SIPClientKey: UInt64] = [:]
+  var servers: [UInt64: SIPServerTransaction] = [:]
+  var serverIDs: [SIPServerKey: UInt64] = [:]
+  /// From tag, Call-ID and CSeq of requests outside dialogs (8.2.2.2).
+  var merges: [String: UInt64] = [:]
+  var framers: [UInt64: SIPStreamFramer] = [:]
+  var timers = SIPTimerQueue()
+  /// What the function that is running has to hand out.
+  var actions: [SIPAction] = []
+
+  /// - Parameter random: makes tags, branches and Call-IDs; seeded by the operating system outside of tests.
   public init(configuration: SIPConfiguration, random: SeededRandom) {
     self.configuration = configuration
     self.random = random
+    tagSecret = self.random.next()
   }
 
   /// When ``timeout(at:)`` wants to be called; nil: not at all.
-  public var deadline: Instant? { nil }
+  public var deadline: Instant? { timers.first?.at }
 
   /// Nothing is left to send or to wait for: a process may exit.
-  public var isIdle: Bool { true }
+  public var isIdle: Bool { calls.isEmpty && clients.isEmpty && servers.isEmpty }
 
-  /// Calls alive: offered, placed or established.
-  public var callCount: Int { 0 }
+  /// Calls alive: offered, placed, established, or with a BYE on its way.
+  public var callCount: Int { calls.count }
+
+  /// Transactions alive, those included that only wait for stray retransmissions.
+  public var transactionCount: Int { clients.count + servers.count }
+
+  /// The Call-ID of a living call: what logs of other SIP systems name it by.
+  public func callID(of call: SIPCallHandle) -> String? { calls[call.value]?.callID }
 
   // MARK: Input
 
   /// One UDP datagram.
-  public mutating func receive(datagram bytes: [UInt8], from peer: SIPPeer, at now: Instant) -> [SIPAction] { [] }
-  /// Bytes of a stream, in any portions. `peer.connection` must be set.
-  public mutating func receive(stream bytes: [UInt8], from peer: SIPPeer, at now: Instant) -> [SIPAction] { [] }
-  /// A stream connection has been closed by either side or has failed. Never used again.
-  public mutating func connectionClosed(_ connection: UInt64, at now: Instant) -> [SIPAction] { [] }
-  /// What a `send` action asked for could not be done (no route, connection refused, ICMP error).
-  public mutating func sendFailed(to peer: SIPPeer, at now: Instant) -> [SIPAction] { [] }
-  /// The deadline has come.
-  public mutating func timeout(at now: Instant) -> [SIPAction] { [] }
-
-  // MARK: Calls of others
-
-  /// Sends a provisional response, 180 or 183 with early media. May be repeated.
-  public mutating func ring(
-    _ call: SIPCallHandle, status: Int = 180, body: SIPBody? = nil, headers: [SIPHeaderField] = [], at now: Instant
-  ) -> [SIPAction] { [] }
-  /// Accepts the call with 200. `body` is the answer, or our offer where the INVITE had none.
-  public mutating func answer(
-    _ call: SIPCallHandle, body: SIPBody?, headers: [SIPHeaderField] = [], at now: Instant
-  ) -> [SIPAction] { [] }
-  /// Refuses the call with 300 to 699.
-  public mutating func reject(
-    _ call: SIPCallHandle, status: Int, reason: String? = nil, headers: [SIPHeaderField] = [], at now: Instant
-  ) -> [SIPAction] { [] }
-
-  // MARK: Our calls
-
-  /// Places a call.
-  public mutating func invite(_ invite: SIPInvite, at now: Instant) -> (SIPCallHandle, [SIPAction]) {
-    (SIPCallHandle(value: 0), [])
+  public mutating func receive(datagram bytes: [UInt8], from peer: SIPPeer, at now: Instant) -> [SIPAction] {
+    if bytes.allSatisfy({ $0 == 0x0D || $0 == 0x0A || $0 == 0 }) {
+      // A NAT keep-alive of any fashion. It wants no answer over UDP.
+      counters.keepAlives += 1
+    } else {
+      handle(bytes, .datagram, from: peer, at: now)
+    }
+    return flush()
   }
-  /// Withdraws our call. Where the other side's 200 is faster, the call is acknowledged and hung up at once.
-  public mutating func cancel(_ call: SIPCallHandle, at now: Instant) -> [SIPAction] { [] }
-  /// Sends the ACK with our answer to an offer that came in a 2xx (`needsAnswer`).
-  public mutating func acknowledge(_ call: SIPCallHandle, body: SIPBody?, at now: Instant) -> [SIPAction] { [] }
 
-  // MARK: Both
+  /// Bytes of a stream, in any portions. `peer.connection` must be set.
+  public mutating func receive(stream bytes: [UInt8], from peer: SIPPeer, at now: Instant) -> [SIPAction] {
+    guard let connection = peer.connection else { return [] }
+    if framers[connection] == nil {
+      guard framers.count < configuration.limits.connections else {
+        counters.overloaded += 1
+        return [.close(connection: connection)]
+      }
+      framers[connection] = SIPStreamFramer(messageBytes: configuration.limits.messageBytes)
+    }
+    framers[connection]?.append(bytes)
+    while let frame = framers[connection]?.next() {
+      switch frame {
+      case .message(let message): handle(message, .stream, from: peer, at: now)
+      case .ping:
+        counters.keepAlives += 1
+        actions.append(.send([0x0D, 0x0A], to: peer))
+      case .broken(let reason, let head):
+        if head.isEmpty {
+          counters.malformed[reason, default: 0] += 1
+        } else {
+          handle(head, .stream, from: peer, at: now)
+        }
+        actions.append(.close(connection: connection))
+      }
+    }
+    return flush()
+  }
 
-  /// Ends the call in whatever state it is: BYE, CANCEL, or a refusal (480). `ended` follows when the other side knows.
-  public mutating func hangup(
-    _ call: SIPCallHandle, headers: [SIPHeaderField] = [], at now: Instant
-  ) -> [SIPAction] { [] }
-  /// Changes the session: `body` is the offer, nil asks for one. Waits its turn behind other changes and glare.
-  public mutating func reinvite(_ call: SIPCallHandle, body: SIPBody?, at now: Instant) -> [SIPAction] { [] }
-  /// Accepts the other side's re-INVITE.
-  public mutating func answerReinvite(_ call: SIPCallHandle, body: SIPBody?, at now: Instant) -> [SIPAction] { [] }
-  /// Refuses the other side's re-INVITE (488): the session stays as it was.
-  public mutating func rejectReinvite(
-    _ call: SIPCallHandle, status: Int = 488, reason: String? = nil, at now: Instant
-  ) -> [SIPAction] { [] }
+  /// A stream connection has been closed by either side or has failed; its number is never used again. What waited for an
+  /// answer over it fails with 503; established calls go on over a new connection.
+  public mutating func connectionClosed(_ connection: UInt64, at now: Instant) -> [SIPAction] {
+    framers[connection] = nil
+    for id in servers.keys where servers[id]?.replyPeer.connection == connection {
+      guard let server = servers[id] else { continue }
+      servers[id]?.replyPeer = SIPPeer(
+        server.source.transport, host: server.source.host, port: server.request.topVia?.port ?? 5060)
+    }
+    for id in calls.keys {
+      switch calls[id]?.phase {
+      case .offered(var offered):
+        offered.dialog.connectionClosed(connection)
+        calls[id]?.phase = .offered(offered)
+      case .established(var call):
+        call.dialog.connectionClosed(connection)
+        if call.unacknowledged?.peer.connection == connection { call.unacknowledged?.peer = call.dialog.peer }
+        calls[id]?.phase = .established(call)
+      case .calling, .ending, nil: break
+      }
+    }
+    failClients(at: now) { $0.connection == connection }
+    return flush()
+  }
 
-  // MARK: Outside of calls
+  /// What a `send` action asked for could not be done (no route, connection refused, ICMP error).
+  public mutating func sendFailed(to peer: SIPPeer, at now: Instant) -> [SIPAction] {
+    failClients(at: now) {
+      $0.transport == peer.transport && $0.host == peer.host && $0.port == peer.port
+        && ($0.connection == peer.connection || $0.connection == nil || peer.connection == nil)
+    }
+    return flush()
+  }
 
-  /// Sends a request outside a dialog; `response` follows, exactly once.
-  public mutating func request(_ request: SIPRequest, at now: Instant) -> (SIPRequestHandle, [SIPAction]) {
-    (SIPRequestHandle(value: 0), [])
+  /// The deadline has come.
+  public mutating func timeout(at now: Instant) -> [SIPAction] {
+    while let first = timers.first, first.at <= now {
+      timers.removeFirst()
+      wake(first.key, at: now)
+    }
+    return flush()
+  }
+
+  private mutating func failClients(at now: Instant, where matches: (SIPPeer) -> Bool) {
+    let failed = clients.filter { !$0.value.hasFinal && matches($0.value.peer) }.keys.sorted()
+    for id in failed {
+      guard let client = removeClient(id) else { continue }
+      counters.sent[.init(method: client.key.method.label, status: 503), default: 0] += 1
+      noResponse(client, id: id, status: 503, at: now)
+    }
+  }
+
+  private mutating func handle(_ bytes: [UInt8], _ framing: SIPFraming, from peer: SIPPeer, at now: Instant) {
+    do throws(SIPParseError) {
+      let message = try SIPMessage.parse(bytes, framing: framing, limits: configuration.limits)
+      if message.isRequest {
+        counters.requestsReceived[message.method.label, default: 0] += 1
+        handleRequest(message, from: peer, at: now)
+      } else {
+        counters.responsesReceived[message.status, default: 0] += 1
+        handleResponse(message, from: peer, at: now)
+      }
+    } catch {
+      counters.malformed[error.reason, default: 0] += 1
+      guard case .answerable(let request, let status) = error.scope else { return }
+      let why = SIPHeaderField("Warning", "399 parley \"\(error.reason.rawValue)\"")
+      respondStateless(to: request, from: peer, status: status, headers: [why])
+    }
+  }
+
+  // MARK: Housekeeping
+
+  mutating func makeID() -> UInt64 {
+    defer { nextID += 1 }
+    return nextID
+  }
+
+  mutating func emit(_ event: SIPEvent) { actions.append(.event(event)) }
+
+  mutating func send(_ bytes: [UInt8], to peer: SIPPeer) { actions.append(.send(bytes, to: peer)) }
+
+  /// Hands out the actions, and makes ``deadline`` exact.
+  mutating func flush() -> [SIPAction] {
+    while let first = timers.first {
+      let wanted = deadline(of: first.key)
+      if wanted == first.at { break }
+      timers.removeFirst()
+      setArmed(first.key, nil)
+      rearm(first.key)
+    }
+    defer { actions = [] }
+    return actions
+  }
+
+  private func deadline(of key: SIPTimerKey) -> Instant? {
+    switch key {
+    case .client(let id): clients[id]?.deadline
+    case .server(let id): servers[id]?.deadline
+    case .call(let id): calls[id]?.deadline
+    }
+  }
+
+  private mutating func setArmed(_ key: SIPTimerKey, _ at: Instant?) {
+    switch key {
+    case .client(let id): clients[id]?.armed = at
+    case .server(let id): servers[id]?.armed = at
+    case .call(let id): calls[id]?.armed = at
+    }
+  }
+
+  /// Puts the key into the queue where it is not there early enough yet. Called after every change of a deadline.
+  mutating func rearm(_ key: SIPTimerKey) {
+    guard let wanted = deadline(of: key) else { return }
+    let armed: Instant? =
+      switch key {
+      case .client(let id): clients[id]?.armed
+      case .server(let id): servers[id]?.armed
+      case .call(let id): calls[id]?.armed
+      }
+    if let armed, armed <= wanted { return }
+    timers.insert(key, at: wanted)
+    setArmed(key, wanted)
+  }
+
+  private mutating func wake(_ key: SIPTimerKey, at now: Instant) {
+    setArmed(key, nil)
+    if let wanted = deadline(of: key), wanted <= now {
+      switch key {
+      case .client(let id): wakeClient(id, at: now)
+      case .server(let id): wakeServer(id, at: now)
+      case .call(let id): wakeCall(id, at: now)
+      }
+    }
+    rearm(key)
   }
 }

@@ -26,7 +26,9 @@ public struct SIPNameAddress: Hashable, Sendable, CustomStringConvertible {
       guard scanner.peek == UInt8(ascii: "<") else { return nil }
     } else if let angle = bytes[scanner.at...].firstIndex(of: UInt8(ascii: "<")) {
       let name = SIPScanner.trimmed(bytes[scanner.at..<angle])
-      guard name.allSatisfy({ isToken($0) || isSpace($0) || $0 >= 0x80 }) else { return nil }
+      // The grammar wants tokens; phones write more. What would make a list ambiguous is refused.
+      let forbidden = Set("\",;:@".utf8)
+      guard name.allSatisfy({ !forbidden.contains($0) }) else { return nil }
       displayName = String(decoding: name, as: UTF8.self)
       scanner.at = angle
     }

@@ -114,10 +114,10 @@ struct SIPScanner {
         guard let value = quoted() else { return nil }
         list.append(SIPParameter(name, value, isQuoted: true))
       } else {
+        // Wider than the grammar: branches and tags in the field hold whatever does not end a parameter.
         let value = run {
-          isToken($0) || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "]")
-            || $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "@") || $0 == UInt8(ascii: "=") || $0 == UInt8(ascii: "&")
-            || $0 == UInt8(ascii: "$") || $0 == UInt8(ascii: "?")
+          $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: ";") && $0 != UInt8(ascii: ",") && $0 != UInt8(ascii: "\"")
+            && $0 != UInt8(ascii: "<") && $0 != UInt8(ascii: ">")
         }
         guard !value.isEmpty else { return nil }
         list.append(SIPParameter(name, String(decoding: value, as: UTF8.self)))

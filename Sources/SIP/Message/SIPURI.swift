@@ -64,7 +64,7 @@ public struct SIPURI: Hashable, Sendable, CustomStringConvertible {
     }
     parameters = []
     host = ""
-    // A user part may hold `;`, `?` and `/`, so it ends at the last `@` before any header or host could hold one.
+    // A user part may hold `;`, `?` and `/`, and nothing but its end is an unescaped `@`.
     if let mark = bytes[scanner.at...].firstIndex(of: UInt8(ascii: "@")) {
       let info = bytes[scanner.at..<mark]
       guard !info.isEmpty else { return nil }

@@ -1,0 +1,289 @@
+import Base
+
+/// One call of an endpoint: an INVITE of either side and the dialog that came of it.
+struct SIPCall: Sendable {
+  enum Phase: Sendable {
+    /// Theirs, not answered yet.
+    case offered(Offered)
+    /// Ours, not answered yet.
+    case calling(Calling)
+    case established(Established)
+    /// A BYE of ours is on its way; `ended` follows with this cause.
+    case ending(SIPDialog, SIPEnd.Cause)
+  }
+
+  struct Offered: Sendable {
+    var server: UInt64
+    var dialog: SIPDialog
+    var hasOffer: Bool
+    /// The provisional response to repeat, and when.
+    var refresh: (status: Int, body: SIPBody?)?
+    var refreshAt: Instant
+    var limitAt: Instant
+    /// What the caller hears when the limit has passed: 480, or 487 where its own Expires set it.
+    var limitStatus: Int
+  }
+
+  struct Calling: Sendable {
+    var client: UInt64
+    var limitAt: Instant
+    /// Set when the call is not wanted any more; the cause that `ended` will have.
+    var withdrawn: SIPEnd.Cause?
+    var isCancelSent = false
+    /// Early dialogs by To tag.
+    var forks: [String: SIPDialog] = [:]
+  }
+
+  struct Established: Sendable {
+    var dialog: SIPDialog
+    /// Our 2xx that has not been acknowledged yet.
+    var unacknowledged: Unacknowledged?
+    /// Their offer in a 2xx, which our ACK has to answer.
+    var owed: Owed?
+    /// Their re-INVITE, waiting for the owner.
+    var remoteChange: RemoteChange?
+    /// Our re-INVITE, waiting for them.
+    var localChange: LocalChange?
+    /// Our re-INVITE, waiting for its turn.
+    var queued: Queued?
+    /// Hang up as soon as our 2xx is acknowledged (RFC 3261 15: not before).
+    var hangup: [SIPHeaderField]?
+
+    var isStable: Bool { unacknowledged == nil && owed == nil && remoteChange == nil && localChange == nil }
+  }
+
+  struct Unacknowledged: Sendable {
+    var server: UInt64
+    var sequence: UInt32
+    var response: [UInt8]
+    var peer: SIPPeer
+    /// Our 2xx carried the offer, so the ACK carries the answer.
+    var hasOffer: Bool
+    var resendAt: Instant
+    var interval: Duration
+    var until: Instant
+  }
+
+  struct Owed: Sendable {
+    var client: UInt64
+    var sequence: UInt32
+    var until: Instant
+  }
+
+  struct RemoteChange: Sendable {
+    var server: UInt64
+    var hasOffer: Bool
+    var until: Instant
+  }
+
+  struct LocalChange: Sendable {
+    var client: UInt64
+    var body: SIPBody?
+    var attempts: Int
+    var until: Instant
+  }
+
+  struct Queued: Sendable {
+    var body: SIPBody?
+    var attempts: Int
+    /// Not before (glare).
+    var at: Instant
+  }
+
+  let id: UInt64
+  let callID: String
+  let localTag: String
+  /// We placed it, so we own the Call-ID (it decides how long glare waits).
+  let isOurs: Bool
+  var phase: Phase
+  var armed: Instant?
+
+  var handle: SIPCallHandle { SIPCallHandle(value: id) }
+
+  /// When the call itself (not its transactions) wants to be woken.
+  var deadline: Instant? {
+    switch phase {
+    case .offered(let offered):
+      return offered.refresh == nil ? offered.limitAt : min(offered.refreshAt, offered.limitAt)
+    case .calling(let calling): return calling.limitAt
+    case .ending: return nil
+    case .established(let call):
+      var earliest: Instant?
+      func consider(_ at: Instant?) {
+        guard let at else { return }
+        earliest = earliest.map { min($0, at) } ?? at
+      }
+      consider(call.unacknowledged.map { min($0.resendAt, $0.until) })
+      consider(call.owed?.until)
+      consider(call.remoteChange?.until)
+      consider(call.localChange?.until)
+      if call.isStable { consider(call.queued?.at) }
+      return earliest
+    }
+  }
+}
+
+/// How a call is found: our tag is random, so with the Call-ID it is enough.
+struct SIPDialogKey: Hashable, Sendable {
+  var callID: String
+  var localTag: String
+}
+
+/// What names a client transaction (17.1.3).
+struct SIPClientKey: Hashable, Sendable {
+  var branch: String
+  var method: SIPMethod
+}
+
+/// What names a server transaction (17.2.3): the branch with its sender, or for RFC 2543 what stood in for it.
+struct SIPServerKey: Hashable, Sendable {
+  var branch: String
+  var sentBy: String
+  var method: SIPMethod
+
+  init(_ request: SIPMessage, via: SIPVia, method: SIPMethod? = nil) {
+    let named = method ?? request.method
+    self.method = named == .ack ? .invite : named
+    sentBy = via.sentBy
+    if via.hasCookie {
+      branch = via.branch ?? ""
+    } else {
+      // The To tag is left out, because an ACK has the one that we gave.
+      branch = "\(request.requestURIText)\n\(request.from.tag ?? "")\n\(request.callID)\n\(request.cseq.number)\n\(via)"
+    }
+  }
+}
+
+struct SIPClientTransaction: Sendable {
+  enum Machine: Sendable {
+    case invite(SIPInviteClientMachine)
+    case request(SIPRequestClientMachine)
+  }
+
+  /// Whose the responses are.
+  enum User: Sendable {
+    /// The first INVITE of a call, a re-INVITE, or its BYE.
+    case call(UInt64), change(UInt64), bye(UInt64)
+    case request(SIPRequestHandle)
+    /// CANCEL, and the BYE of a fork that came too late: nobody waits.
+    case nobody
+  }
+
+  var machine: Machine
+  let key: SIPClientKey
+  let request: [UInt8]
+  var peer: SIPPeer
+  let user: User
+  /// For INVITE.
+  let template: SIPInviteTemplate?
+  /// The ACKs sent for 2xx, by To tag, to be repeated when the 2xx is.
+  var acks: [String: (bytes: [UInt8], peer: SIPPeer)] = [:]
+  /// The ACK sent for a refusal.
+  var refusalAck: [UInt8]?
+  var hasFinal = false
+  /// Set when nobody waits for the final response any more (Proceeding has no timer).
+  var abandonAt: Instant?
+  var armed: Instant?
+
+  var deadline: Instant? {
+    let own: Instant? =
+      switch machine {
+      case .invite(let machine): machine.deadline
+      case .request(let machine): machine.deadline
+      }
+    guard let abandonAt, !hasFinal else { return own }
+    return own.map { min($0, abandonAt) } ?? abandonAt
+  }
+
+  mutating func receive(status: Int, at now: Instant) -> SIPTransactionEffects {
+    switch machine {
+    case .invite(var machine):
+      defer { self.machine = .invite(machine) }
+      return machine.receive(status: status, at: now)
+    case .request(var machine):
+      defer { self.machine = .request(machine) }
+      return machine.receive(status: status, at: now)
+    }
+  }
+
+  mutating func timeout(at now: Instant) -> SIPTransactionEffects {
+    switch machine {
+    case .invite(var machine):
+      defer { self.machine = .invite(machine) }
+      return machine.timeout(at: now)
+    case .request(var machine):
+      defer { self.machine = .request(machine) }
+      return machine.timeout(at: now)
+    }
+  }
+}
+
+struct SIPServerTransaction: Sendable {
+  enum Machine: Sendable {
+    case invite(SIPInviteServerMachine)
+    case request(SIPRequestServerMachine)
+  }
+
+  var machine: Machine
+  let key: SIPServerKey
+  let request: SIPMessage
+  /// Where the request came from, and where responses go (18.2.2).
+  let source: SIPPeer
+  var replyPeer: SIPPeer
+  /// The To tag of our responses.
+  let toTag: String
+  let mergeKey: String?
+  var lastResponse: [UInt8] = []
+  /// The call that an INVITE belongs to.
+  var call: UInt64?
+  var armed: Instant?
+
+  var deadline: Instant? {
+    switch machine {
+    case .invite(let machine): machine.deadline
+    case .request(let machine): machine.deadline
+    }
+  }
+
+  /// An INVITE without a final response.
+  var isPendingInvite: Bool { if case .invite(let machine) = machine { machine.isProceeding } else { false } }
+
+  mutating func respond(status: Int, at now: Instant) -> SIPTransactionEffects {
+    switch machine {
+    case .invite(var machine):
+      defer { self.machine = .invite(machine) }
+      return machine.respond(status: status, at: now)
+    case .request(var machine):
+      defer { self.machine = .request(machine) }
+      return machine.respond(status: status, at: now)
+    }
+  }
+
+  mutating func receiveRetransmission() -> SIPTransactionEffects {
+    switch machine {
+    case .invite(var machine):
+      defer { self.machine = .invite(machine) }
+      return machine.receiveRetransmission()
+    case .request(var machine):
+      defer { self.machine = .request(machine) }
+      return machine.receiveRetransmission()
+    }
+  }
+
+  mutating func receiveAck(at now: Instant) -> SIPTransactionEffects {
+    guard case .invite(var machine) = machine else { return [] }
+    defer { self.machine = .invite(machine) }
+    return machine.receiveAck(at: now)
+  }
+
+  mutating func timeout(at now: Instant) -> SIPTransactionEffects {
+    switch machine {
+    case .invite(var machine):
+      defer { self.machine = .invite(machine) }
+      return machine.timeout(at: now)
+    case .request(var machine):
+      defer { self.machine = .request(machine) }
+      return machine.timeout(at: now)
+    }
+  }
+}
