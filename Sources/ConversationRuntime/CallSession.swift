@@ -3,6 +3,7 @@ import CallLink
 import Dialogs
 import Logging
 import Storage
+import Telemetry
 
 /// The life of one call in the runtime, from the offer to the last line of its record.
 ///
@@ -33,6 +34,7 @@ final class CallSession {
   /// The session's time of the input that is being handled.
   private(set) var now = Instant.zero
   private var lastStep = Instant.zero
+  private var masksDigits = false
   private var lastSpeechSequence: UInt64 = 0
   private var hooks: [HookToken: RunningHook] = [:]
   /// When the session gives up waiting for the other side, or for the last hooks.
@@ -138,7 +140,7 @@ final class CallSession {
       feed(.callAnswered)
     case .digit(let digit, let durationMs, let atMs):
       turn.abandon()
-      let isMasked = false
+      let isMasked = masksDigits
       record(
         .dtmfReceived,
         [
@@ -250,7 +252,7 @@ final class CallSession {
   private func start(_ hook: DialogHook) {
     var body = hook.body
     if case .map(var members) = body {
-      members["timestamp"] = .string(rfc3339(unixMilliseconds: wallMs))
+      members["timestamp"] = .string(WallClock.text(unixMilliseconds: wallMs))
       body = .map(members)
     }
     let request = HookRequest(

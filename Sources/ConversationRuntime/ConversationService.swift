@@ -19,6 +19,7 @@ public final class ConversationService: RuntimeHop {
     var live: [SessionID: Live] = [:]
     var callsByDialog: [String: Int] = [:]
     var isDraining = false
+    var idleWaiters: [@Sendable () -> Void] = []
   }
   private struct Live {
     var mailbox: Mailbox
@@ -96,6 +97,32 @@ public final class ConversationService: RuntimeHop {
     for mailbox in registry.withLockedValue({ $0.live.values.map(\.mailbox) }) { mailbox.put(.end(.shutdown)) }
   }
 
+  /// Waits until no call is open, or until `limit` has passed.
+  /// - Returns: whether none is.
+  @discardableResult
+  public func waitUntilIdle(limit: Duration) async -> Bool {
+    let waiter = NIOLockedValueBox<CheckedContinuation<Bool, Never>?>(nil)
+    return await withCheckedContinuation { continuation in
+      let isIdle = registry.withLockedValue { registry in
+        if registry.live.isEmpty { return true }
+        waiter.withLockedValue { $0 = continuation }
+        registry.idleWaiters.append { Self.resume(waiter, true) }
+        return false
+      }
+      if isIdle { return continuation.resume(returning: true) }
+      _ = context.clock.schedule(at: context.clock.now() + limit) { Self.resume(waiter, false) }
+    }
+  }
+
+  /// Whoever comes first, the last call's end or the timer, resumes the waiter.
+  private static func resume(_ waiter: NIOLockedValueBox<CheckedContinuation<Bool, Never>?>, _ isIdle: Bool) {
+    let continuation = waiter.withLockedValue { waiter in
+      defer { waiter = nil }
+      return waiter
+    }
+    continuation?.resume(returning: isIdle)
+  }
+
   // MARK: Admission
 
   private struct Admission {
@@ -123,13 +150,17 @@ public final class ConversationService: RuntimeHop {
   }
 
   private func remove(_ session: SessionID) {
-    let left = registry.withLockedValue { registry -> (dialog: String, calls: Int)? in
+    let left = registry.withLockedValue { registry -> (dialog: String, calls: Int, waiters: [@Sendable () -> Void])? in
       guard let live = registry.live.removeValue(forKey: session) else { return nil }
       let calls = registry.callsByDialog[live.dialogName, default: 1] - 1
       registry.callsByDialog[live.dialogName] = calls
-      return (live.dialogName, calls)
+      guard registry.live.isEmpty else { return (live.dialogName, calls, []) }
+      defer { registry.idleWaiters = [] }
+      return (live.dialogName, calls, registry.idleWaiters)
     }
-    if let left { context.metrics.callsActive(left.dialog, left.calls) }
+    guard let left else { return }
+    context.metrics.callsActive(left.dialog, left.calls)
+    for waiter in left.waiters { waiter() }
   }
 }
 

@@ -100,30 +100,3 @@ func estimatedDurationMs(_ text: String, speed: Double) -> Int64 {
   let pace = speed.isFinite && speed > 0.1 ? speed : 1
   return Int64((Double(text.utf8.count) * 66 / pace).rounded())
 }
-
-/// `2026-01-31T23:59:59.123Z` (RFC 3339).
-func rfc3339(unixMilliseconds: Int64) -> String {
-  let (days, millisecondsOfDay) = unixMilliseconds.flooredDivision(by: 86_400_000)
-  // Days since 0000-03-01 in the proleptic Gregorian calendar, whose leap day ends the year.
-  let (era, dayOfEra) = (days + 719_468).flooredDivision(by: 146_097)
-  let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-  let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-  let shiftedMonth = (5 * dayOfYear + 2) / 153
-  let day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
-  let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
-  let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-  func padded(_ number: Int64, _ width: Int) -> String {
-    let digits = String(number)
-    return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
-  }
-  let seconds = millisecondsOfDay / 1_000
-  return "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))T\(padded(seconds / 3_600, 2)):"
-    + "\(padded(seconds / 60 % 60, 2)):\(padded(seconds % 60, 2)).\(padded(millisecondsOfDay % 1_000, 3))Z"
-}
-
-extension Int64 {
-  fileprivate func flooredDivision(by divisor: Int64) -> (quotient: Int64, remainder: Int64) {
-    let remainder = (self % divisor + divisor) % divisor
-    return ((self - remainder) / divisor, remainder)
-  }
-}

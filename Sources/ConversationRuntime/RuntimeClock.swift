@@ -1,12 +1,7 @@
 import Base
 import NIOCore
 import NIOPosix
-
-#if canImport(Musl)
-  import Musl
-#else
-  import Glibc
-#endif
+import Telemetry
 
 /// Time as the runtime sees it: the one place where sessions meet a clock, so that tests count it up by hand.
 public protocol RuntimeClock: Sendable {
@@ -30,18 +25,11 @@ public struct SystemRuntimeClock: RuntimeClock {
 
   public func now() -> Instant { .monotonic() }
 
-  public func unixMilliseconds() -> Int64 { systemUnixMilliseconds() }
+  public func unixMilliseconds() -> Int64 { WallClock.nowMilliseconds() }
 
   public func schedule(at deadline: Instant, _ fire: @escaping @Sendable () -> Void) -> @Sendable () -> Void {
     let delay = max(0, (deadline - now()).nanoseconds)
     let scheduled = eventLoop.scheduleTask(in: .nanoseconds(delay), fire)
     return { scheduled.cancel() }
   }
-}
-
-/// Wall-clock milliseconds since 1970.
-private func systemUnixMilliseconds() -> Int64 {
-  var time = timespec()
-  clock_gettime(CLOCK_REALTIME, &time)
-  return Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
 }

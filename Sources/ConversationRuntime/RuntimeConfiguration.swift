@@ -1,4 +1,6 @@
 import Base
+import Settings
+import Telemetry
 
 /// What the runtime role is told at its start: the `runtime` section of the configuration file, in its own types.
 public struct RuntimeConfiguration: Sendable {
@@ -20,6 +22,14 @@ public struct RuntimeConfiguration: Sendable {
   public var lastHooksLimit: Duration = .seconds(30)
 
   public init() {}
+
+  /// The configuration file's section.
+  public init(_ settings: RuntimeSettings) {
+    maxConcurrentCalls = settings.maxConcurrentCalls
+    defaultTimeout = settings.defaultTimeout
+    maxDialogDepth = settings.maxDialogDepth
+    bargeIn = settings.bargeIn
+  }
 }
 
 /// Where the runtime role counts. Every closure may be called on any thread and must not block; the defaults do nothing.
@@ -36,4 +46,13 @@ public struct RuntimeMetrics: Sendable {
   public var turnLatency: @Sendable (_ stage: String, _ seconds: Double) -> Void = { _, _ in }
 
   public init() {}
+
+  /// Counts in the process's metrics.
+  public init(_ metrics: VoiceMetrics) {
+    callsActive = { metrics.callsActive.with($0).set($1) }
+    callEnded = { metrics.callsTotal.with($0, $1).add() }
+    callDuration = { metrics.callDuration.with($0).observe($1) }
+    stateTransition = { metrics.callStateTransitions.with($0, $1, $2).add() }
+    turnLatency = { metrics.turnLatency.with($0).observe($1) }
+  }
 }
