@@ -71,6 +71,7 @@ let package = Package(
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
       ] + shared + nio),
 
     // The command line: the only place where roles are put together.
@@ -106,7 +107,7 @@ let package = Package(
     tests("ConversationRuntimeTests", ["ConversationRuntime", "CallLink", "Storage"]),
     tests("IntegrationGatewayTests", ["IntegrationGateway", "CallLink", "Storage"] + nio),
     tests("Simulation", ["SIP", "SDP", "RTP", "TestKit"]),
-    tests("EndToEnd", ["TestKit", "RTP", "Audio"]),
+    .testTarget(name: "EndToEnd", path: "Tests/EndToEnd", exclude: ["Scenarios"], swiftSettings: strict),
     tests("House", []),
   ],
   swiftLanguageModes: [.v6]

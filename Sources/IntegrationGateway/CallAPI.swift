@@ -1,0 +1,286 @@
+import Base
+import HTTPTypes
+import Hummingbird
+import HummingbirdCore
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import Settings
+import Storage
+import Telemetry
+
+/// Takes a request from the door to its route: stop, path, token, query, body, and back with an answer or a problem.
+final class CallAPI: Sendable {
+  let configuration: IntegrationConfiguration
+  let eventLog: any EventLog
+  let directory: any SessionDirectory
+  let commands: any CommandBus
+  let dialogs: @Sendable () -> [DialogListing]
+  let logger: Logger
+  let streams: EventStreams
+  private let traffic = Traffic()
+  private let answers = RememberedAnswers(limit: APILimits.rememberedAnswers)
+
+  init(
+    configuration: IntegrationConfiguration, eventLog: any EventLog, directory: any SessionDirectory,
+    commands: any CommandBus, dialogs: @escaping @Sendable () -> [DialogListing], logger: Logger
+  ) {
+    self.configuration = configuration
+    self.eventLog = eventLog
+    self.directory = directory
+    self.commands = commands
+    self.dialogs = dialogs
+    self.logger = logger
+    streams = EventStreams(
+      log: eventLog, keepAlive: configuration.keepAliveInterval, buffer: configuration.streamBuffer, logger: logger)
+  }
+
+  /// Refuses from now on, ends the streams, and waits for the answers that are under way.
+  func stop(limit: Duration) async {
+    traffic.close()
+    streams.stop()
+    await traffic.empty(limit: limit)
+  }
+
+  func respond(to request: Request, channel: any Channel) async -> Response {
+    guard traffic.enter() else {
+      return APIProblem(.serviceUnavailable, "stopping", "the gateway is stopping", headers: [.connection: "close"])
+        .response
+    }
+    let response: Response
+    do {
+      response = try await route(request, channel)
+    } catch let problem as APIProblem {
+      response = problem.response
+    } catch let error as StorageError where error.code == .unknownCursor {
+      response = APIProblem.badRequest("`cursor` names no call: \(error)").response
+    } catch {
+      logger.error("a request failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
+      response = APIProblem(.internalServerError, "internal", "the request failed; the log says why").response
+    }
+    // A stream counts for itself: it may last for days.
+    traffic.leave()
+    return response
+  }
+
+  private func route(_ request: Request, _ channel: any Channel) async throws -> Response {
+    let segments = try request.uri.path.split(separator: "/").map { segment in
+      guard let text = APIInput.decode(segment, plusIsSpace: false) else {
+        throw APIProblem.badRequest("the path is not percent-encoded UTF-8")
+      }
+      return text
+    }
+    let fitting = Self.matches(segments, in: routes)
+    guard let first = fitting.first else {
+      // Whoever has no token learns nothing, not even which paths there are.
+      try authorize(request)
+      throw APIProblem(.notFound, "not_found", "there is no \(request.uri.path)")
+    }
+    if !first.route.isOpen { try authorize(request) }
+    guard let (route, path) = fitting.first(where: { $0.route.method == request.method }) else {
+      let methods = fitting.map { $0.route.method.rawValue }.joined(separator: ", ")
+      throw APIProblem(
+        .methodNotAllowed, "method_not_allowed", "\(request.uri.path) takes \(methods)", headers: [.allow: methods])
+    }
+    let query = try APIInput.query(request.uri.query, route.query)
+    let bytes = try await collect(request)
+    let body = try APIInput.body(bytes, route.body)
+    let input = APIRequest(path: path, query: query, body: body, headers: request.headers, channel: channel)
+    guard route.method == .post, let key = request.headers[.idempotencyKey] else {
+      return Self.response(try await route.handle(input))
+    }
+    guard !key.isEmpty, key.utf8.count <= 255 else {
+      throw APIProblem.badRequest("`Idempotency-Key` has 1 to 255 characters")
+    }
+    switch answers.begin(key, "\(request.uri.path)\n\(JSON.encode(.map(body)))") {
+    case .new: break
+    case .same(let value, let status): return Self.response(.json(value, status: status))
+    case .underWay:
+      throw APIProblem(.conflict, "in_progress", "a request with this Idempotency-Key is being answered")
+    case .different:
+      throw APIProblem(
+        .unprocessableContent, "idempotency_key_reused", "this Idempotency-Key belongs to another request")
+    }
+    do {
+      let answer = try await route.handle(input)
+      if case .json(let value, let status) = answer { answers.finish(key, value, status) } else { answers.forget(key) }
+      return Self.response(answer)
+    } catch {
+      // A request that failed did nothing, so it may be tried again with its key.
+      answers.forget(key)
+      throw error
+    }
+  }
+
+  private static func matches(
+    _ segments: [String], in routes: [APIRoute]
+  ) -> [(route: APIRoute, path: [String: String])] {
+    let all = routes.compactMap { route in route.match(segments).map { (route, $0) } }
+    let literal = all.filter { $0.0.isLiteral }
+    return literal.isEmpty ? all : literal
+  }
+
+  private static func response(_ answer: APIAnswer) -> Response {
+    switch answer {
+    case .json(let value, let status):
+      Response(
+        status: status, headers: [.contentType: "application/json", .cacheControl: "no-store"],
+        body: .init(byteBuffer: ByteBuffer(string: JSON.encode(value))))
+    case .stream(let body):
+      Response(
+        status: .ok,
+        headers: [.contentType: "text/event-stream", .cacheControl: "no-store", .accelBuffering: "no"], body: body)
+    }
+  }
+
+  private func collect(_ request: Request) async throws -> [UInt8] {
+    if let text = request.headers[.contentLength], let length = Int(text), length > APILimits.bodyBytes {
+      throw Self.tooLarge
+    }
+    var bytes: [UInt8] = []
+    for try await part in request.body {
+      bytes += part.readableBytesView
+      if bytes.count > APILimits.bodyBytes { throw Self.tooLarge }
+    }
+    return bytes
+  }
+
+  private static let tooLarge = APIProblem(
+    .contentTooLarge, "too_large", "a body has at most \(APILimits.bodyBytes) bytes")
+
+  // MARK: Tokens
+
+  private func authorize(_ request: Request) throws(APIProblem) {
+    let challenge: HTTPFields = [.wwwAuthenticate: "Bearer realm=\"parley\""]
+    guard let header = request.headers[.authorization] else {
+      throw APIProblem(.unauthorized, "unauthorized", "send `Authorization: Bearer <token>`", headers: challenge)
+    }
+    let parts = header.split(separator: " ", maxSplits: 1)
+    var isKnown = false
+    if parts.count == 2, parts[0].lowercased() == "bearer" {
+      let given = Array(parts[1].drop { $0 == " " }.utf8)
+      // Every token is compared in full, whatever matched before.
+      for token in configuration.tokens where Self.isEqual(given, Array(token.reveal().utf8)) { isKnown = true }
+    }
+    guard isKnown else {
+      throw APIProblem(
+        .unauthorized, "unauthorized", "the token is not known",
+        headers: [.wwwAuthenticate: "Bearer realm=\"parley\", error=\"invalid_token\""])
+    }
+  }
+
+  /// Takes as long for the first byte that differs as for the last; only the length can be learnt.
+  private static func isEqual(_ a: [UInt8], _ b: [UInt8]) -> Bool {
+    guard !b.isEmpty, a.count == b.count else { return false }
+    var difference: UInt8 = 0
+    for i in a.indices { difference |= a[i] ^ b[i] }
+    return difference == 0
+  }
+}
+
+extension HTTPField.Name {
+  // The names are tokens, which is all that the initialiser asks for.
+  // swift-format-ignore: NeverForceUnwrap
+  static let idempotencyKey = HTTPField.Name("Idempotency-Key")!
+  // swift-format-ignore: NeverForceUnwrap
+  static let lastEventID = HTTPField.Name("Last-Event-ID")!
+  // swift-format-ignore: NeverForceUnwrap
+  /// Tells nginx not to hold an event stream back.
+  static let accelBuffering = HTTPField.Name("X-Accel-Buffering")!
+}
+
+/// Counts the requests that are being answered.
+private final class Traffic: Sendable {
+  private struct State {
+    var count = 0
+    var isClosed = false
+    var waiting: [CheckedContinuation<Void, Never>] = []
+  }
+  private let state = NIOLockedValueBox(State())
+
+  func enter() -> Bool {
+    state.withLockedValue { state in
+      if !state.isClosed { state.count += 1 }
+      return !state.isClosed
+    }
+  }
+
+  func leave() {
+    let waiting = state.withLockedValue { state in
+      state.count -= 1
+      guard state.count == 0 else { return [CheckedContinuation<Void, Never>]() }
+      defer { state.waiting = [] }
+      return state.waiting
+    }
+    for continuation in waiting { continuation.resume() }
+  }
+
+  func close() { state.withLockedValue { $0.isClosed = true } }
+
+  /// Waits until nothing is under way, at most `limit`.
+  func empty(limit: Duration) async {
+    let timer = Task {
+      do { try await Task.sleep(for: limit) } catch { return }
+      release()
+    }
+    await withCheckedContinuation { continuation in
+      let isEmpty = state.withLockedValue { state in
+        if state.count > 0 { state.waiting.append(continuation) }
+        return state.count == 0
+      }
+      if isEmpty { continuation.resume() }
+    }
+    timer.cancel()
+  }
+
+  private func release() {
+    let waiting = state.withLockedValue { state in
+      defer { state.waiting = [] }
+      return state.waiting
+    }
+    for continuation in waiting { continuation.resume() }
+  }
+}
+
+/// Answers by `Idempotency-Key`, so that a client that never saw its answer can ask again without acting twice.
+private final class RememberedAnswers: Sendable {
+  enum Beginning: Sendable {
+    case new
+    case same(Value, HTTPResponse.Status)
+    case underWay
+    /// The key came before, with another path or body.
+    case different
+  }
+  private struct State {
+    var entries: [String: (request: String, answer: (Value, HTTPResponse.Status)?)] = [:]
+    var order: [String] = []
+  }
+  private let state = NIOLockedValueBox(State())
+  private let limit: Int
+
+  init(limit: Int) { self.limit = limit }
+
+  func begin(_ key: String, _ request: String) -> Beginning {
+    state.withLockedValue { state in
+      if let entry = state.entries[key] {
+        guard entry.request == request else { return .different }
+        return entry.answer.map { .same($0.0, $0.1) } ?? .underWay
+      }
+      state.entries[key] = (request, nil)
+      state.order.append(key)
+      if state.order.count > limit { state.entries[state.order.removeFirst()] = nil }
+      return .new
+    }
+  }
+
+  func finish(_ key: String, _ value: Value, _ status: HTTPResponse.Status) {
+    state.withLockedValue { $0.entries[key]?.answer = (value, status) }
+  }
+
+  func forget(_ key: String) {
+    state.withLockedValue { state in
+      state.entries[key] = nil
+      state.order.removeAll { $0 == key }
+    }
+  }
+}

@@ -1,0 +1,91 @@
+import Base
+import Storage
+import Telemetry
+
+/// A call as the API shows it.
+enum CallShape {
+  static func value(_ call: SessionSummary, nowMs: Int64) -> Value {
+    func time(_ milliseconds: Int64?) -> Value {
+      milliseconds.map { .string(WallClock.text(unixMilliseconds: $0)) } ?? .null
+    }
+    let end = call.endedAtMs ?? nowMs
+    return [
+      "id": .string(call.session.value), "state": .string(call.state.rawValue), "direction": .string(call.direction),
+      "caller_id": .string(call.callerID), "called_number": .string(call.calledNumber),
+      "dialog_name": .string(call.dialogName), "current_state": .string(call.currentState),
+      "variables": .map(call.variables), "started_at": time(call.startedAtMs), "answered_at": time(call.answeredAtMs),
+      "ended_at": time(call.endedAtMs), "end_reason": call.endReason.map { .string($0) } ?? .null,
+      "duration_ms": .int(max(0, end - call.startedAtMs)),
+      "talk_duration_ms": .int(call.answeredAtMs.map { max(0, end - $0) } ?? 0), "quality": .map(call.quality),
+      "latency": .map(call.latency),
+    ]
+  }
+}
+
+/// An event as the API, the stream and later webhooks show it: one envelope with the fields of the type.
+enum EventShape {
+  /// The names that `event_types` takes.
+  static let types = [
+    "call_started", "call_ringing", "call_answered", "call_held", "call_resumed", "call_transferred", "call_terminated",
+    "speech_started", "speech_partial", "speech_final", "dtmf_received", "state_transition", "action_executed",
+    "tts_started", "tts_completed", "tts_interrupted", "hook_result", "hook_error", "agent_message", "tool_called",
+    "turn_latency", "recording_ready", "transcript_ready", "quality", "custom_event", "error",
+  ]
+
+  static func value(_ event: SessionEvent) -> Value {
+    var map = event.fields
+    map["event_id"] = .string(event.eventID)
+    map["type"] = .string(event.type)
+    map["sequence"] = .int(event.sequence)
+    map["session_id"] = .string(event.session.value)
+    map["timestamp"] = .string(WallClock.text(unixMilliseconds: event.timestampMs))
+    map["dialog_name"] = .string(event.dialogName)
+    map["tenant"] = .string(event.tenant)
+    return .map(map)
+  }
+}
+
+/// What was said in a call, from its record alone: the caller's final transcripts, and of the gateway's prompts what was
+/// really heard.
+struct Transcript {
+  private var entries: [(atMs: Int64, sequence: Int64, value: [String: Value])] = []
+  /// Prompts that have begun: their text and when.
+  private var begun: [String: (text: String, atMs: Int64)] = [:]
+
+  mutating func add(_ event: SessionEvent) {
+    let playback = event.fields["playback_id"]?.stringValue ?? ""
+    func field(_ name: String) -> String { event.fields[name]?.stringValue ?? "" }
+    switch event.type {
+    case "speech_final":
+      var more: [String: Value] = [:]
+      if let confidence = event.fields["confidence"] { more["confidence"] = confidence }
+      append("caller", field("transcript"), at: event.timestampMs, event, more)
+    case "tts_started": begun[playback] = (field("text"), event.timestampMs)
+    case "tts_completed":
+      let start = begun.removeValue(forKey: playback)
+      let text = event.fields["text"]?.stringValue ?? start?.text ?? ""
+      append("gateway", text, at: start?.atMs ?? event.timestampMs, event, [:])
+    case "tts_interrupted":
+      let start = begun.removeValue(forKey: playback)
+      append("gateway", field("heard_text"), at: start?.atMs ?? event.timestampMs, event, ["interrupted": true])
+    default: break
+    }
+  }
+
+  /// In the order of time; each `{role, text, at}`.
+  var items: [Value] {
+    entries.sorted { ($0.atMs, $0.sequence) < ($1.atMs, $1.sequence) }.map { .map($0.value) }
+  }
+
+  private mutating func append(
+    _ role: String, _ text: String, at atMs: Int64, _ event: SessionEvent, _ more: [String: Value]
+  ) {
+    // Silence, and prompts of which nothing was heard, are not words.
+    if text.isEmpty { return }
+    var value = more
+    value["role"] = .string(role)
+    value["text"] = .string(text)
+    value["at"] = .string(WallClock.text(unixMilliseconds: atMs))
+    entries.append((atMs, event.sequence, value))
+  }
+}

@@ -1,0 +1,64 @@
+import Settings
+
+/// What the integration role is told at its start.
+public struct IntegrationConfiguration: Sendable {
+  /// The `integration` section of the configuration file.
+  public var settings: IntegrationSettings
+  /// The bearer tokens that the API takes. With none, every request is refused.
+  public var tokens: [Secret]
+  /// How often an idle event stream says that it lives; shorter than the idle limits of usual proxies.
+  public var keepAliveInterval: Duration = .seconds(15)
+  /// Events that a reader of the stream may lag behind before it is cut off.
+  public var streamBuffer = 1024
+  /// The `Server` header.
+  public var product = "Parley"
+
+  public init(settings: IntegrationSettings, tokens: [Secret]) {
+    self.settings = settings
+    self.tokens = tokens
+  }
+}
+
+/// Why the integration role could not start: one sentence for a person.
+public struct IntegrationError: Error, Sendable, CustomStringConvertible {
+  public var description: String
+  public init(_ description: String) { self.description = description }
+}
+
+/// What `GET /v1/dialogs` says of one dialog.
+public struct DialogListing: Sendable, Hashable {
+  public var name: String
+  public var version: String
+  public var description: String
+  public var language: String
+
+  public init(name: String, version: String = "", description: String = "", language: String = "") {
+    self.name = name
+    self.version = version
+    self.description = description
+    self.language = language
+  }
+}
+
+/// Limits of the API, enforced at its edge.
+enum APILimits {
+  /// Bodies of commands are small; the largest text to speak is 4096 characters.
+  static let bodyBytes = 64 * 1024
+  /// Open connections; more wait in the backlog.
+  static let connections = 1024
+  /// Event streams at once: each holds a connection and a buffer.
+  static let streams = 256
+  /// A connection that neither sends nor receives for this long is closed, unless an answer is under way.
+  static let idleSeconds = 60
+  /// What one page of a list may hold, and what it holds when nobody says.
+  static let page = 500
+  static let defaultPage = 50
+  /// Characters of a text to speak: about five minutes.
+  static let speechCharacters = 4096
+  /// How long a reader may leave one write of its stream unread before it is cut off.
+  static let stalledWriteSeconds: Int64 = 30
+  /// How long a stop waits for requests that are being answered.
+  static let stopSeconds: Int64 = 5
+  /// Answers that are kept for requests that come again with the same `Idempotency-Key`.
+  static let rememberedAnswers = 1000
+}

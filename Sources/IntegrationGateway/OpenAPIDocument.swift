@@ -1,0 +1,120 @@
+import Base
+import HTTPTypes
+
+extension CallAPI {
+  /// OpenAPI 3.1, made of the routes that serve.
+  var openAPI: Value {
+    var paths: [String: [String: Value]] = [:]
+    for route in routes { paths[route.path, default: [:]][route.method.rawValue.lowercased()] = Self.operation(route) }
+    return [
+      "openapi": "3.1.0",
+      "info": [
+        "title": "Parley", "version": "1", "description": "Calls, their events and their record.",
+        "license": ["name": "Apache-2.0", "identifier": "Apache-2.0"],
+      ],
+      "security": [["bearer": []]],
+      "paths": .map(paths.mapValues { .map($0) }),
+      "components": [
+        "securitySchemes": ["bearer": ["type": "http", "scheme": "bearer"]],
+        "schemas": [
+          "Problem": [
+            "type": "object", "description": "RFC 9457",
+            "required": ["type", "title", "status", "detail"],
+            "properties": [
+              "type": ["type": "string"], "title": ["type": "string"], "status": ["type": "integer"],
+              "detail": ["type": "string"],
+            ],
+          ]
+        ],
+      ],
+    ]
+  }
+
+  private static func operation(_ route: APIRoute) -> Value {
+    var parameters: [Value] = route.path.split(separator: "/").filter { $0.hasPrefix("{") }.map { segment in
+      [
+        "name": .string(String(segment.dropFirst().dropLast())), "in": "path", "required": true,
+        "schema": ["type": "string"],
+      ]
+    }
+    for field in route.query {
+      parameters.append([
+        "name": .string(field.name), "in": "query", "required": .bool(field.isRequired),
+        "description": .string(field.explanation), "schema": schema(field),
+      ])
+    }
+    if route.isStream {
+      parameters.append([
+        "name": "Last-Event-ID", "in": "header", "required": false,
+        "description": "The id of the last event that was seen", "schema": ["type": "string"],
+      ])
+    }
+    if route.method == .post {
+      parameters.append([
+        "name": "Idempotency-Key", "in": "header", "required": false,
+        "description": "A request that comes again with its key is answered again and not acted on again",
+        "schema": ["type": "string", "maxLength": 255],
+      ])
+    }
+    let type = route.isStream ? "text/event-stream" : "application/json"
+    let problem: Value = [
+      "description": "What is wrong",
+      "content": ["application/problem+json": ["schema": ["$ref": "#/components/schemas/Problem"]]],
+    ]
+    var operation: [String: Value] = [
+      "summary": .string(route.summary), "operationId": .string(identifier(route)), "parameters": .list(parameters),
+      "responses": [
+        "200": [
+          "description": .string(route.answer),
+          "content": .map([type: ["schema": ["type": route.isStream ? "string" : "object"]]]),
+        ],
+        "default": problem,
+      ],
+    ]
+    if route.isOpen { operation["security"] = [] }
+    if !route.body.isEmpty {
+      operation["requestBody"] = [
+        "required": .bool(route.body.contains { $0.isRequired }),
+        "content": [
+          "application/json": [
+            "schema": [
+              "type": "object", "additionalProperties": false,
+              "required": .list(route.body.filter(\.isRequired).map { .string($0.name) }),
+              "properties": .map(
+                Dictionary(uniqueKeysWithValues: route.body.map { ($0.name, schema($0, explained: true)) })),
+            ]
+          ]
+        ],
+      ]
+    }
+    return .map(operation)
+  }
+
+  private static func schema(_ field: APIRoute.Field, explained: Bool = false) -> Value {
+    var schema: [String: Value] = [:]
+    let choices = Value.list(field.choices.map { .string($0) })
+    switch field.kind {
+    case .string: schema["type"] = "string"
+    case .integer: schema["type"] = "integer"
+    case .number: schema["type"] = "number"
+    case .boolean: schema["type"] = "boolean"
+    case .strings:
+      schema["type"] = "array"
+      schema["items"] = field.choices.isEmpty ? ["type": "string"] : ["type": "string", "enum": choices]
+    }
+    if field.kind == .string, !field.choices.isEmpty { schema["enum"] = choices }
+    if let range = field.range {
+      schema["minimum"] = .double(range.lowerBound)
+      schema["maximum"] = .double(range.upperBound)
+    }
+    if let fallback = field.fallback { schema["default"] = fallback }
+    if explained { schema["description"] = .string(field.explanation) }
+    return .map(schema)
+  }
+
+  /// `get_v1_calls_id_events`.
+  private static func identifier(_ route: APIRoute) -> String {
+    let path = route.path.split { !$0.isLetter && !$0.isNumber }.joined(separator: "_")
+    return route.method.rawValue.lowercased() + "_" + path
+  }
+}
