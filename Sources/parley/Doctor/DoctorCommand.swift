@@ -1,0 +1,49 @@
+import ArgumentParser
+import Base
+
+struct DoctorCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "doctor", abstract: "Say what is missing or misconfigured on this machine, and how to mend it.",
+    discussion: "Exit 1 where something keeps the gateway from serving.")
+
+  @Option(name: .long, help: "The configuration file.")
+  var config: String?
+
+  @Flag(help: "Print the findings as JSON.")
+  var json = false
+
+  func run() async throws {
+    let findings = await Examination(environment: environmentVariables(), config: config).findings()
+    if json {
+      printLine(
+        JSON.encode([
+          "ok": .bool(!findings.contains { $0.verdict == .fail }), "findings": .list(findings.map(\.json)),
+        ]))
+    } else {
+      for finding in findings { printLine(finding.description) }
+    }
+    if findings.contains(where: { $0.verdict == .fail }) { throw CommandFailure.alreadySaid }
+  }
+}
+
+/// One thing that `parley doctor` looked at.
+struct Finding: Sendable, CustomStringConvertible {
+  enum Verdict: String, Sendable { case ok, warn, fail }
+  var verdict: Verdict
+  var subject: String
+  var message: String
+  /// How to mend it; empty where nothing is wrong.
+  var hint: String = ""
+
+  var description: String {
+    let tag = verdict.rawValue + String(repeating: " ", count: 5 - verdict.rawValue.utf8.count)
+    return "\(tag)\(subject): \(message)" + (hint.isEmpty ? "" : "\n     -> \(hint)")
+  }
+
+  var json: Value {
+    [
+      "verdict": .string(verdict.rawValue), "subject": .string(subject), "message": .string(message),
+      "hint": .string(hint),
+    ]
+  }
+}

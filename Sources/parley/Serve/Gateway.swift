@@ -1,0 +1,262 @@
+// The composition: the one place where the roles are put together. Read it from top to bottom: a call walks from the media
+// role to the integration role, so the roles are made from right to left, each with its right-hand neighbour at hand.
+
+import Base
+import ConversationRuntime
+import FoundationEssentials
+import IntegrationGateway
+import Logging
+import MediaGateway
+import NIOConcurrencyHelpers
+import NIOPosix
+import Settings
+import SpeechGateway
+import Storage
+import Telemetry
+
+/// All roles in one process, started.
+final class Gateway: Sendable {
+  private let health: HealthState
+  private let telemetry: TelemetryServer
+  private let store: any SessionStore
+  private let closeStore: @Sendable () async -> Void
+  private let integration: IntegrationService
+  private let runtime: ConversationService
+  private let speech: SpeechService
+  private let media: MediaGateway
+  private let logger: Logger
+
+  /// For the person at the terminal: where everything listens.
+  let announcement: [String]
+  /// The same for programs: what `--ready-file` holds.
+  let places: Value
+
+  /// Starts everything, or nothing: what was started before a failure is stopped again.
+  /// - Throws: ``CommandFailure`` with one sentence.
+  static func start(_ plan: ServePlan) async throws -> Gateway {
+    let settings = plan.configuration
+    let logger = Logger(label: "parley")
+    let undo = Undo()
+    do {
+      return try await start(plan, settings, logger, undo)
+    } catch {
+      await undo.run()
+      throw error as? CommandFailure ?? CommandFailure("\(error)")
+    }
+  }
+
+  private static func start(
+    _ plan: ServePlan, _ settings: Configuration, _ logger: Logger, _ undo: Undo
+  ) async throws -> Gateway {
+    // Dialogs first: without one, no call can be answered, and a mistake in one is the likeliest thing to be wrong.
+    let catalog = try loadDialogs(settings.runtime.dialogDir, logger)
+
+    // Telemetry: metrics and health listen before anything else, so that a start can be watched.
+    let metrics = VoiceMetrics()
+    let health = HealthState()
+    let group = MultiThreadedEventLoopGroup.singleton
+    let metricsSettings = settings.observability.metrics
+    let telemetry = TelemetryServer(
+      host: metricsSettings.listenAddress, port: metricsSettings.port,
+      metricsPath: metricsSettings.enabled ? metricsSettings.path : nil, registry: metrics.registry, health: health,
+      group: group, logger: logger)
+    let metricsPort = try await telemetry.start()
+    undo.add { await telemetry.stop() }
+
+    // Storage: the record of calls, and the way back from the API to a call.
+    try makeFolder(settings.storage.dataDir)
+    try makeFolder(settings.storage.objectsPath)
+    let store: any SessionStore
+    let closeStore: @Sendable () async -> Void
+    if let path = settings.storage.databasePath {
+      let sqlite = try SQLiteStore(path: path, nowMs: WallClock.nowMilliseconds(), logger: logger)
+      store = sqlite
+      closeStore = { await sqlite.close() }
+    } else {
+      let memory = MemoryStore()
+      store = memory
+      closeStore = { memory.close() }
+    }
+    undo.add(closeStore)
+    let commands = MemoryCommandBus()
+
+    // Integration: asks the customer's backends, serves the API.
+    let tokens = try apiTokens(settings)
+    var integrationConfiguration = IntegrationConfiguration(settings: settings.integration, tokens: tokens.all)
+    integrationConfiguration.product = "Parley/\(Build.version)"
+    let listings = catalog.dialogs.map {
+      DialogListing(name: $0.name, version: $0.version, description: $0.description, language: $0.language)
+    }
+    let integration = IntegrationService(
+      configuration: integrationConfiguration, eventLog: store, directory: store, commands: commands, metrics: metrics,
+      group: group, logger: logger, dialogs: { listings })
+    undo.add { await integration.stop() }
+    let apiPort = try await integration.start()
+
+    // Runtime: the dialogs of calls.
+    let runtime = ConversationService(
+      configuration: RuntimeConfiguration(settings.runtime), catalog: catalog, integration: integration.hooks,
+      log: store,
+      directory: store, commands: commands, metrics: RuntimeMetrics(metrics), logger: logger)
+
+    // Speech: hears and speaks. Loads the models, so it fails here where one is missing.
+    let speech = try SpeechService(
+      configuration: SpeechGatewayConfiguration(
+        settings.speech, audioRoot: settings.storage.objectsPath,
+        sileroCandidates: SileroWeights.candidates(
+          modelDir: settings.speech.modelDir, environment: plan.environment)),
+      runtime: runtime, metrics: SpeechCounts(metrics: metrics), logger: logger)
+    undo.add { speech.shutdown() }
+
+    // Media: SIP and RTP. Last, because from here on calls come in.
+    let media = MediaGateway(
+      configuration: MediaGatewayConfiguration(settings.media), speech: speech, group: group,
+      metrics: MediaMetrics(metrics), logger: logger)
+    try await media.start()
+    undo.add { await media.stop() }
+    health.started()
+
+    return Gateway(
+      health: health, telemetry: telemetry, store: store, closeStore: closeStore, integration: integration,
+      runtime: runtime, speech: speech, media: media, logger: logger,
+      listening: Listening(
+        sip: media.listeningAddresses, apiPort: apiPort, metricsPort: metricsPort, token: tokens.made,
+        dialogs: catalog.dialogs.map(\.name), settings: settings))
+  }
+
+  private init(
+    health: HealthState, telemetry: TelemetryServer, store: any SessionStore,
+    closeStore: @escaping @Sendable () async -> Void, integration: IntegrationService, runtime: ConversationService,
+    speech: SpeechService, media: MediaGateway, logger: Logger, listening: Listening
+  ) {
+    self.health = health
+    self.telemetry = telemetry
+    self.store = store
+    self.closeStore = closeStore
+    self.integration = integration
+    self.runtime = runtime
+    self.speech = speech
+    self.media = media
+    self.logger = logger
+    announcement = listening.lines
+    places = listening.json
+  }
+
+  // MARK: Stopping
+
+  /// Refuses new calls from now on and waits for the live ones, at most `limit`; then hangs up those that remain.
+  func drain(limit: Duration) async {
+    health.draining()
+    await media.drain(limit: limit)
+    runtime.drain()
+  }
+
+  /// Stops from left to right: no packet finds a role that is gone, and the record is closed last.
+  func stop() async {
+    await media.stop()
+    runtime.endAll()
+    await runtime.waitUntilIdle(limit: .seconds(2))
+    speech.shutdown()
+    await integration.stop()
+    await closeStore()
+    await telemetry.stop()
+  }
+
+  // MARK: Pieces
+
+  /// A dialog with mistakes is refused and explained while the others serve; a folder without any that can serve is an error.
+  private static func loadDialogs(_ folder: String, _ logger: Logger) throws(CommandFailure) -> DialogCatalog {
+    let catalog: DialogCatalog
+    do {
+      catalog = try DialogCatalog.load(path: folder)
+    } catch {
+      throw CommandFailure("the dialogs cannot be loaded: \(error) (runtime.dialog_dir)")
+    }
+    for diagnostic in catalog.diagnostics {
+      standardError("\(diagnostic)\n")
+      if diagnostic.severity == .error {
+        logger.error(
+          "dialog refused",
+          metadata: ["code": "\(diagnostic.code)", "file": "\(diagnostic.file)", "reason": "\(diagnostic.message)"])
+      }
+    }
+    if catalog.dialogs.isEmpty {
+      throw CommandFailure("no dialog in \(folder) can serve (runtime.dialog_dir); 'parley dialog check' explains why")
+    }
+    return catalog
+  }
+
+  private static func makeFolder(_ path: String) throws(CommandFailure) {
+    do {
+      try FileManager.default.createDirectory(
+        atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o750])
+    } catch {
+      throw CommandFailure("the folder \(path) cannot be made; set storage.data_dir to one that can")
+    }
+  }
+
+  /// The configured tokens, or the one that the gateway made for itself.
+  private static func apiTokens(
+    _ settings: Configuration
+  ) throws(CommandFailure) -> (all: [Secret], made: Listening.Token?) {
+    if !settings.security.apiTokens.isEmpty { return (settings.security.apiTokens, nil) }
+    let own = try APIToken.readOrMake(dataDir: settings.storage.dataDir)
+    return ([Secret(own.token)], Listening.Token(text: own.token, file: own.file, isNew: own.isNew))
+  }
+}
+
+/// Where everything listens, for people and for programs.
+struct Listening: Sendable {
+  struct Token: Sendable {
+    var text: String
+    var file: String
+    var isNew: Bool
+  }
+  var sip: [ListeningAddress]
+  var apiPort: Int
+  var metricsPort: Int
+  /// The token that the gateway made for itself; nil where tokens are configured.
+  var token: Token?
+  var dialogs: [String]
+  var settings: Configuration
+
+  var lines: [String] {
+    let api = settings.integration.listenAddress, metrics = settings.observability.metrics
+    var lines = ["dialogs: \(dialogs.joined(separator: ", "))"]
+    lines += sip.map { "SIP      \($0)" }
+    lines.append("API      http://\(reachable(api)):\(apiPort)/v1/calls")
+    lines.append("metrics  http://\(reachable(metrics.listenAddress)):\(metricsPort)\(metrics.path)")
+    if let token {
+      // Shown once, at the start that made it; afterwards only its place.
+      lines.append(token.isNew ? "API token \(token.text) (kept in \(token.file))" : "API token in \(token.file)")
+    }
+    return lines
+  }
+
+  var json: Value {
+    var members: [String: Value] = [
+      "api_port": .int(Int64(apiPort)), "metrics_port": .int(Int64(metricsPort)),
+      "dialogs": .list(dialogs.map { .string($0) }), "data_dir": .string(settings.storage.dataDir),
+      "sip": .list(
+        sip.map {
+          ["transport": .string($0.transport.rawValue), "host": .string($0.host), "port": .int(Int64($0.port))]
+        }),
+    ]
+    if let first = sip.first { members["sip_port"] = .int(Int64(first.port)) }
+    if let token { members["api_token_file"] = .string(token.file) }
+    return .map(members)
+  }
+
+  private func reachable(_ host: String) -> String { host == "0.0.0.0" || host == "::" ? "127.0.0.1" : host }
+}
+
+/// What has to be taken back when a later step of the start fails, last first.
+private final class Undo: Sendable {
+  private let steps = NIOLockedValueBox<[@Sendable () async -> Void]>([])
+
+  func add(_ step: @escaping @Sendable () async -> Void) { steps.withLockedValue { $0.append(step) } }
+
+  func run() async {
+    for step in steps.withLockedValue({ $0 }).reversed() { await step() }
+  }
+}
