@@ -21,11 +21,15 @@ public struct Dialog: Sendable {
   public var file: String
 
   private var stateIndex: [String: Int]
+  /// Names that actions write without a declaration.
+  let undeclaredVariables: [String]
+  /// What expressions may name, and what it holds.
+  let scope: [String: StaticType]
 
   init(
     name: String, version: String, description: String, language: String, variables: [VariableDeclaration],
     routing: [RoutingRule], initialState: String, settings: DialogSettings, transitions: [Transition],
-    states: [DialogState], file: String
+    states: [DialogState], file: String, undeclaredVariables: [String], scope: [String: StaticType]
   ) {
     self.name = name
     self.version = version
@@ -38,6 +42,8 @@ public struct Dialog: Sendable {
     self.transitions = transitions
     self.states = states
     self.file = file
+    self.undeclaredVariables = undeclaredVariables
+    self.scope = scope
     stateIndex = Dictionary(
       states.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
   }

@@ -1,0 +1,318 @@
+import Base
+
+/// Why an expression has no value at run time: a sentence for the author.
+public struct EvaluationError: Error, Hashable, Sendable {
+  public var message: String
+  init(_ message: String) { self.message = message }
+}
+
+/// Computes expressions and templates within bounds: so many steps, so much output. Reads no clock: `now()` is handed in.
+struct Evaluation {
+  /// Names and their values; a name that is missing is an error, because the checker lets none through.
+  let variables: [String: Value]
+  let wallMs: Int64
+
+  /// About ten milliseconds of work, counted instead of measured so that a replay gives the same.
+  static let stepLimit = 1_000_000
+  /// Of any text that comes into being.
+  static let outputLimit = 64 * 1_024
+  private var steps = Self.stepLimit
+
+  init(variables: [String: Value], wallMs: Int64) {
+    self.variables = variables
+    self.wallMs = wallMs
+  }
+
+  mutating func value(of expression: Expression) throws(EvaluationError) -> Value { try evaluate(expression.root) }
+
+  /// A condition: null counts as false.
+  mutating func isTrue(_ expression: Expression) throws(EvaluationError) -> Bool {
+    try truth(evaluate(expression.root), of: "a condition")
+  }
+
+  mutating func text(of template: Template) throws(EvaluationError) -> String {
+    var out = ""
+    for part in template.parts {
+      switch part {
+      case .text(let text): out += text
+      case .expression(let expression): out += Self.text(try evaluate(expression.root))
+      }
+      guard out.utf8.count <= Self.outputLimit else { throw EvaluationError("a text grew over 64 KiB") }
+    }
+    return out
+  }
+
+  mutating func value(of source: ValueSource) throws(EvaluationError) -> Value {
+    switch source {
+    case .constant(let value): return value
+    case .expression(let expression): return try evaluate(expression.root)
+    case .template(let template):
+      if let sole = template.soleExpression { return try evaluate(sole.root) }
+      return .string(try text(of: template))
+    case .list(let items):
+      var values: [Value] = []
+      for item in items { values.append(try value(of: item)) }
+      return .list(values)
+    case .map(let pairs):
+      var map: [String: Value] = [:]
+      for pair in pairs { map[pair.key] = try value(of: pair.value) }
+      return .map(map)
+    }
+  }
+
+  /// A value as a voice or a person reads it: whole numbers without a fraction, nothing for null.
+  static func text(_ value: Value) -> String {
+    switch value {
+    case .null: ""
+    case .bool(let b): b ? "true" : "false"
+    case .int(let i): String(i)
+    case .double(let d): Int64(exactly: d).map(String.init) ?? "\(d)"
+    case .string(let s): s
+    case .list, .map: JSON.encode(value)
+    }
+  }
+
+  // MARK: Trees
+
+  private mutating func evaluate(_ node: ExpressionNode) throws(EvaluationError) -> Value {
+    try spend(1)
+    switch node {
+    case .literal(let value): return value
+    case .name(let name, _):
+      guard let value = variables[name] else { throw EvaluationError("there is no variable `\(name)`") }
+      return value
+    case .member(let base, let name, _):
+      switch try evaluate(base) {
+      case .map(let map): return map[name] ?? .null
+      case .null: return .null
+      case let other: throw EvaluationError("`.\(name)` asks \(StaticType(of: other).description) for a member")
+      }
+    case .index(let base, let key, _): return try element(of: evaluate(base), at: evaluate(key))
+    case .list(let items):
+      var values: [Value] = []
+      for item in items { values.append(try evaluate(item)) }
+      return .list(values)
+    case .map(let pairs):
+      var map: [String: Value] = [:]
+      for pair in pairs { map[pair.key] = try evaluate(pair.value) }
+      return .map(map)
+    case .negate(let operand, _):
+      switch try evaluate(operand) {
+      case .int(let i):
+        let (result, overflow) = Int64(0).subtractingReportingOverflow(i)
+        guard !overflow else { throw EvaluationError("a number is too large") }
+        return .int(result)
+      case .double(let d): return .double(-d)
+      case let other: throw EvaluationError("`-` needs a number, but gets \(StaticType(of: other).description)")
+      }
+    case .not(let operand, _): return .bool(!(try truth(evaluate(operand), of: "`not`")))
+    case .matches(let text, let pattern, _):
+      return .bool(try occurs(pattern, in: string(evaluate(text), of: "`matches`")))
+    case .binary(.and, let left, let right, _):
+      guard try truth(evaluate(left), of: "`and`") else { return false }
+      return .bool(try truth(evaluate(right), of: "`and`"))
+    case .binary(.or, let left, let right, _):
+      if try truth(evaluate(left), of: "`or`") { return true }
+      return .bool(try truth(evaluate(right), of: "`or`"))
+    case .binary(let op, let left, let right, _): return try binary(op, evaluate(left), evaluate(right))
+    case .call(let function, let arguments, _):
+      var values: [Value] = []
+      for argument in arguments { values.append(try evaluate(argument)) }
+      return try call(function, values)
+    }
+  }
+
+  private mutating func spend(_ count: Int) throws(EvaluationError) {
+    steps -= count
+    guard steps > 0 else { throw EvaluationError("an expression takes too long") }
+  }
+
+  private func truth(_ value: Value, of place: String) throws(EvaluationError) -> Bool {
+    switch value {
+    case .bool(let b): return b
+    case .null: return false
+    default:
+      throw EvaluationError("\(place) needs true or false, but gets \(StaticType(of: value).description)")
+    }
+  }
+
+  func string(_ value: Value, of place: String) throws(EvaluationError) -> String {
+    switch value {
+    case .string(let s): return s
+    // A hook that answers without a field must not break the condition that asks for it.
+    case .null: return ""
+    default: throw EvaluationError("\(place) needs text, but gets \(StaticType(of: value).description)")
+    }
+  }
+
+  private func element(of base: Value, at key: Value) throws(EvaluationError) -> Value {
+    switch (base, key) {
+    case (.null, _): return .null
+    case (.map(let map), .string(let name)): return map[name] ?? .null
+    case (.list(let items), _):
+      guard let index = key.intValue else { throw EvaluationError("a list is asked by number") }
+      let at = index < 0 ? Int64(items.count) + index : index
+      return at >= 0 && at < Int64(items.count) ? items[Int(at)] : .null
+    case (.string(let text), _):
+      guard let index = key.intValue else { throw EvaluationError("a text is asked by number") }
+      let characters = Array(text)
+      let at = index < 0 ? Int64(characters.count) + index : index
+      return at >= 0 && at < Int64(characters.count) ? .string(String(characters[Int(at)])) : .null
+    default: throw EvaluationError("`[]` asks \(StaticType(of: base).description) for an element")
+    }
+  }
+
+  mutating func occurs(_ pattern: RegexPattern, in text: String) throws(EvaluationError) -> Bool {
+    guard let result = pattern.occurs(in: Array(text.unicodeScalars), steps: &steps) else {
+      throw EvaluationError("a regular expression takes too long")
+    }
+    return result
+  }
+
+  mutating func firstMatch(_ pattern: RegexPattern, in text: String) throws(EvaluationError) -> [String?]? {
+    let scalars = Array(text.unicodeScalars)
+    switch pattern.firstMatch(in: scalars, steps: &steps) {
+    case .exhausted: throw EvaluationError("a regular expression takes too long")
+    case .none: return nil
+    case .found(let groups):
+      return groups.map { range in
+        range.map {
+          var text = ""
+          text.unicodeScalars.append(contentsOf: scalars[$0])
+          return text
+        }
+      }
+    }
+  }
+
+  func regex(_ source: String) throws(EvaluationError) -> RegexPattern {
+    do {
+      return try RegexPattern(source)
+    } catch {
+      throw EvaluationError("the regular expression `\(source)` is not valid: \(error.message)")
+    }
+  }
+
+  func bounded(_ text: String) throws(EvaluationError) -> Value {
+    guard text.utf8.count <= Self.outputLimit else { throw EvaluationError("a text grew over 64 KiB") }
+    return .string(text)
+  }
+
+  // MARK: Operators
+
+  private mutating func binary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(EvaluationError) -> Value {
+    switch op {
+    case .equal: return .bool(Self.areEqual(a, b))
+    case .notEqual: return .bool(!Self.areEqual(a, b))
+    case .less, .lessOrEqual, .greater, .greaterOrEqual: return .bool(try order(op, a, b))
+    case .isIn: return .bool(try holds(b, a, "`in`"))
+    case .isNotIn: return .bool(!(try holds(b, a, "`not in`")))
+    case .contains: return .bool(try holds(a, b, "`contains`"))
+    case .startswith:
+      return .bool(try string(a, of: "`startswith`").lowercased().hasPrefix(string(b, of: "`startswith`").lowercased()))
+    case .endswith:
+      return .bool(try string(a, of: "`endswith`").lowercased().hasSuffix(string(b, of: "`endswith`").lowercased()))
+    case .matches: return .bool(try occurs(regex(string(b, of: "`matches`")), in: string(a, of: "`matches`")))
+    case .add:
+      switch (a, b) {
+      case (.string(let x), .string(let y)): return try bounded(x + y)
+      case (.list(let x), .list(let y)):
+        guard x.count + y.count <= 10_000 else { throw EvaluationError("a list grew over 10000 elements") }
+        return .list(x + y)
+      default: return try arithmetic(op, a, b)
+      }
+    case .subtract, .multiply, .divide, .remainder: return try arithmetic(op, a, b)
+    case .and, .or: return .null  // Evaluated before their operands are.
+    }
+  }
+
+  static func areEqual(_ a: Value, _ b: Value) -> Bool {
+    if let x = a.doubleValue, let y = b.doubleValue { return x == y }
+    return a == b
+  }
+
+  private func order(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(EvaluationError) -> Bool {
+    // Nothing is neither more nor less than anything.
+    if a == .null || b == .null { return false }
+    let isLess: Bool
+    let isEqual: Bool
+    if let x = a.doubleValue, let y = b.doubleValue {
+      (isLess, isEqual) = (x < y, x == y)
+    } else if case .string(let x) = a, case .string(let y) = b {
+      (isLess, isEqual) = (x < y, x == y)
+    } else {
+      throw EvaluationError(
+        "`\(op.rawValue)` compares \(StaticType(of: a).description) with \(StaticType(of: b).description)")
+    }
+    switch op {
+    case .less: return isLess
+    case .lessOrEqual: return isLess || isEqual
+    case .greater: return !isLess && !isEqual
+    default: return !isLess
+    }
+  }
+
+  private mutating func holds(_ container: Value, _ item: Value, _ place: String) throws(EvaluationError) -> Bool {
+    switch container {
+    case .null: return false
+    case .list(let items):
+      try spend(items.count)
+      return items.contains { Self.areEqual($0, item) }
+    case .map(let map): return map[try string(item, of: place)] != nil
+    case .string(let text):
+      let wanted = try string(item, of: place).lowercased()
+      guard !wanted.isEmpty else { return true }
+      try spend(text.utf8.count / 8)
+      return Self.find(Array(wanted.utf8), in: Array(text.lowercased().utf8))
+    default: throw EvaluationError("\(place) looks into \(StaticType(of: container).description)")
+    }
+  }
+
+  private static func find(_ needle: [UInt8], in text: [UInt8]) -> Bool {
+    guard needle.count <= text.count else { return false }
+    return (0...(text.count - needle.count)).contains { start in
+      text[start] == needle[0] && text[start..<(start + needle.count)].elementsEqual(needle)
+    }
+  }
+
+  private func arithmetic(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(EvaluationError) -> Value {
+    if case .int(let x) = a, case .int(let y) = b {
+      let (result, overflow): (Int64, Bool)
+      switch op {
+      case .add: (result, overflow) = x.addingReportingOverflow(y)
+      case .subtract: (result, overflow) = x.subtractingReportingOverflow(y)
+      case .multiply: (result, overflow) = x.multipliedReportingOverflow(by: y)
+      default:
+        guard y != 0 else { throw EvaluationError("division by zero") }
+        let (remainder, remainderOverflow) = x.remainderReportingOverflow(dividingBy: y)
+        if op == .divide, remainder != 0 { return .double(Double(x) / Double(y)) }
+        if op == .remainder {
+          (result, overflow) = (remainder, remainderOverflow)
+        } else {
+          (result, overflow) = x.dividedReportingOverflow(by: y)
+        }
+      }
+      guard !overflow else { throw EvaluationError("a number is too large") }
+      return .int(result)
+    }
+    guard let x = a.doubleValue, let y = b.doubleValue else {
+      let odd = a.doubleValue == nil ? a : b
+      throw EvaluationError("`\(op.rawValue)` needs numbers, but gets \(StaticType(of: odd).description)")
+    }
+    let result: Double
+    switch op {
+    case .add: result = x + y
+    case .subtract: result = x - y
+    case .multiply: result = x * y
+    case .divide:
+      guard y != 0 else { throw EvaluationError("division by zero") }
+      result = x / y
+    default:
+      guard y != 0 else { throw EvaluationError("division by zero") }
+      result = x.truncatingRemainder(dividingBy: y)
+    }
+    guard result.isFinite else { throw EvaluationError("a number is too large") }
+    return .double(result)
+  }
+
+}

@@ -1,0 +1,66 @@
+import Base
+
+/// Text with `{{ expression }}` in it. `{{ '{{' }}` writes braces.
+public struct Template: Sendable {
+  public let source: String
+  enum Part: Sendable {
+    case text(String)
+    /// Offsets inside it count from the start of the whole text.
+    case expression(Expression)
+  }
+  let parts: [Part]
+
+  /// A prompt of that size would speak for an hour.
+  public static let lengthLimit = 64 * 1_024
+
+  public init(_ source: String) throws(Expression.Problem) {
+    guard source.utf8.count <= Self.lengthLimit else {
+      throw Expression.Problem(offset: 0, code: .badValue, message: "a text is longer than 64 KiB")
+    }
+    self.source = source
+    let scalars = Array(source.unicodeScalars)
+    var parts: [Part] = []
+    var text = ""
+    var at = 0
+    while at < scalars.count {
+      if scalars[at] == "{", at + 1 < scalars.count, scalars[at + 1] == "{" {
+        if !text.isEmpty { parts.append(.text(text)) }
+        text = ""
+        var parser = try ExpressionParser(scalars: scalars, at: at + 2)
+        let (node, end) = try parser.parseInTemplate()
+        var expressionText = ""
+        expressionText.unicodeScalars.append(contentsOf: scalars[(at + 2)..<(end - 2)])
+        parts.append(.expression(Expression(source: expressionText, root: node, names: parser.names)))
+        at = end
+      } else {
+        text.unicodeScalars.append(scalars[at])
+        at += 1
+      }
+    }
+    if !text.isEmpty { parts.append(.text(text)) }
+    self.parts = parts
+  }
+
+  /// Text without expressions.
+  init(literal: String) {
+    source = literal
+    parts = literal.isEmpty ? [] : [.text(literal)]
+  }
+
+  /// Whether there is nothing to evaluate.
+  public var isConstant: Bool {
+    parts.allSatisfy { if case .text = $0 { true } else { false } }
+  }
+
+  var isEmpty: Bool { parts.isEmpty }
+
+  /// Every variable it reads.
+  var names: Set<String> {
+    parts.reduce(into: []) { if case .expression(let expression) = $1 { $0.formUnion(expression.names) } }
+  }
+
+  /// The expression where the text is nothing else: its value keeps its type.
+  var soleExpression: Expression? {
+    if parts.count == 1, case .expression(let expression) = parts[0] { expression } else { nil }
+  }
+}

@@ -1,0 +1,186 @@
+import Base
+
+/// Collects what is wrong with one file, and reads plain values out of its nodes.
+struct SourceDecoding {
+  let file: String
+  private(set) var diagnostics: [Diagnostic] = []
+
+  /// A file with more mistakes than this is not a dialog; the rest of the list would help nobody.
+  static let diagnosticLimit = 100
+
+  init(file: String) { self.file = file }
+
+  var hasErrors: Bool { diagnostics.contains { $0.severity == .error } }
+
+  mutating func report(_ code: DialogCode, _ position: SourcePosition?, _ message: String, _ hint: String = "") {
+    guard diagnostics.count < Self.diagnosticLimit else { return }
+    let diagnostic = Diagnostic(
+      code: code.rawValue, severity: code.severity, file: file, position: position, message: message, hint: hint)
+    if !diagnostics.contains(diagnostic) { diagnostics.append(diagnostic) }
+  }
+
+  /// Reports a problem inside a scalar. The column is exact for text on one line.
+  mutating func report(_ problem: Expression.Problem, in node: SourceNode) {
+    var position = node.position
+    if case .scalar(let text, let isQuoted) = node.content, !text.contains("\n") {
+      position.column += problem.offset + (isQuoted ? 1 : 0)
+    }
+    report(problem.code, position, problem.message, problem.hint)
+  }
+
+  // MARK: Shapes
+
+  /// The members of a mapping. Keys in `later` are known but refused, others are unknown. nil where it is no mapping.
+  mutating func members(
+    of node: SourceNode, _ what: String, known: [String], later: [String] = []
+  ) -> [String: SourceNode]? {
+    guard case .mapping(let pairs) = node.content else {
+      report(.badType, node.position, "\(what) must be a mapping of keys to values, not \(Self.shape(node))")
+      return nil
+    }
+    var members: [String: SourceNode] = [:]
+    for pair in pairs {
+      guard let key = pair.key.text else {
+        report(.badType, pair.key.position, "a key of \(what) must be a word")
+        continue
+      }
+      if known.contains(key) {
+        members[key] = pair.value
+      } else if later.contains(key) {
+        report(.notSupported, pair.key.position, "`\(key)` in \(what) is not supported by this version", "remove it")
+      } else {
+        let close = nearest(to: key, in: known)
+        report(
+          .unknownKey, pair.key.position, "\(what) has no key `\(key)`",
+          close.map { "did you mean `\($0)`?" } ?? "known keys: \(known.sorted().joined(separator: ", "))")
+      }
+    }
+    return members
+  }
+
+  mutating func items(of node: SourceNode, _ what: String, limit: Int) -> [SourceNode]? {
+    if isNull(node) { return [] }
+    guard case .sequence(let items) = node.content else {
+      report(.badType, node.position, "\(what) must be a list, not \(Self.shape(node))", "begin each entry with `- `")
+      return nil
+    }
+    if items.count > limit {
+      report(.tooMany, node.position, "\(what) has \(items.count) entries; at most \(limit) are possible")
+      return nil
+    }
+    return items
+  }
+
+  /// The value of one of two spellings of a key.
+  mutating func either(_ members: [String: SourceNode], _ first: String, _ second: String) -> SourceNode? {
+    if let a = members[first], members[second] != nil {
+      report(.conflictingKeys, a.position, "`\(first)` and `\(second)` are two names of one key", "keep one of them")
+    }
+    return members[first] ?? members[second]
+  }
+
+  func isNull(_ node: SourceNode) -> Bool {
+    if case .scalar = node.content { node.value == .null } else { false }
+  }
+
+  static func shape(_ node: SourceNode) -> String {
+    switch node.content {
+    case .mapping: "a mapping"
+    case .sequence: "a list"
+    case .scalar: StaticType(of: node.value).description
+    }
+  }
+
+  // MARK: Scalars
+
+  mutating func text(_ node: SourceNode, _ what: String, limit: Int = 1_024) -> String? {
+    guard let text = node.text, !isNull(node) else {
+      report(.badType, node.position, "\(what) must be text, not \(Self.shape(node))")
+      return nil
+    }
+    guard text.utf8.count <= limit else {
+      report(.badValue, node.position, "\(what) is longer than \(limit) bytes")
+      return nil
+    }
+    return text
+  }
+
+  /// `false` and the like may be written by people who think of YAML 1.1; only true and false count.
+  mutating func bool(_ node: SourceNode, _ what: String) -> Bool? {
+    if case .bool(let value) = node.value { return value }
+    report(.badType, node.position, "\(what) must be true or false, not \(Self.shape(node))")
+    return nil
+  }
+
+  mutating func int(_ node: SourceNode, _ what: String, in range: ClosedRange<Int>) -> Int? {
+    guard case .int(let value) = node.value else {
+      report(.badType, node.position, "\(what) must be a whole number, not \(Self.shape(node))")
+      return nil
+    }
+    guard let int = Int(exactly: value), range.contains(int) else {
+      report(
+        .badValue, node.position, "\(what) must be between \(range.lowerBound) and \(range.upperBound), not \(value)")
+      return nil
+    }
+    return int
+  }
+
+  mutating func number(_ node: SourceNode, _ what: String, in range: ClosedRange<Double>) -> Double? {
+    guard let value = node.value.doubleValue else {
+      report(.badType, node.position, "\(what) must be a number, not \(Self.shape(node))")
+      return nil
+    }
+    guard range.contains(value) else {
+      report(
+        .badValue, node.position, "\(what) must be between \(range.lowerBound) and \(range.upperBound), not \(value)")
+      return nil
+    }
+    return value
+  }
+
+  mutating func word(_ node: SourceNode, _ what: String, of known: [String]) -> String? {
+    guard let word = text(node, what) else { return nil }
+    if known.contains(word) { return word }
+    let close = nearest(to: word, in: known)
+    report(
+      .badValue, node.position, "\(what) cannot be `\(word)`",
+      close.map { "did you mean `\($0)`?" } ?? "known: \(known.joined(separator: ", "))")
+    return nil
+  }
+
+  /// `250ms`, `8s`, `1.5s`, `5m`, `1h`, `1m30s`; at most a day.
+  mutating func duration(_ node: SourceNode, _ what: String) -> Duration? {
+    guard let text = node.text, let ms = Self.milliseconds(text) else {
+      report(
+        .badDuration, node.position, "\(what) must be a duration, not `\(node.text ?? Self.shape(node))`",
+        "write 250ms, 8s or 5m")
+      return nil
+    }
+    guard ms <= 86_400_000 else {
+      report(.badDuration, node.position, "\(what) is longer than a day")
+      return nil
+    }
+    return .milliseconds(ms)
+  }
+
+  static func milliseconds(_ text: String) -> Int? {
+    var total = 0.0
+    var rest = text[...]
+    guard !rest.isEmpty, rest.utf8.count <= 32 else { return nil }
+    while !rest.isEmpty {
+      let number = rest.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
+      guard let value = Double(number), value.isFinite else { return nil }
+      rest = rest[number.endIndex...]
+      let unit = rest.prefix { $0.isLetter }
+      rest = rest[unit.endIndex...]
+      switch unit {
+      case "ms": total += value
+      case "s": total += value * 1_000
+      case "m": total += value * 60_000
+      case "h": total += value * 3_600_000
+      default: return nil
+      }
+    }
+    return total <= 1e15 ? Int(total.rounded()) : nil
+  }
+}
