@@ -30,6 +30,8 @@ public struct JitterBuffer: Sendable {
     public var stretched = 0
     /// Nothing was there although something was expected.
     public var underrun = false
+
+    public init() {}
   }
 
   /// Counts since the call began.
@@ -49,6 +51,8 @@ public struct JitterBuffer: Sendable {
     /// The delay the buffer wants to add, and the one it adds now.
     public var targetDelayMs = 0
     public var delayMs = 0
+
+    public init() {}
   }
 
   /// The playout's step.
@@ -73,7 +77,7 @@ public struct JitterBuffer: Sendable {
   private static let hysteresisMs = 5
   /// Ticks between two adjustments, so that quiet passages keep their rhythm.
   private static let adjustEvery = 5
-  /// Ticks of needless delay after which one is dropped even from loud audio.
+  /// Ticks with two of needless delay after which one is dropped even from loud audio.
   private static let patience = 100
 
   private struct Slot {
@@ -327,7 +331,7 @@ public struct JitterBuffer: Sendable {
       return false
     }
     if delay - step >= target + ms(Self.hysteresisMs) {
-      overTarget += 1
+      overTarget = delay - 2 * step >= target + ms(Self.hysteresisMs) ? overTarget + 1 : 0
       if sinceAdjusted >= Self.adjustEvery, isDispensable() || overTarget >= Self.patience {
         drop(1, &delay, &report)
       }

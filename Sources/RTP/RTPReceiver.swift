@@ -46,6 +46,8 @@ public struct RTPReceiver: Sendable {
     /// Dropped with a reason, the late and the duplicate included.
     public var rejected: Int64 = 0
     public var buffer = JitterBuffer.Statistics()
+
+    public init() {}
   }
 
   public private(set) var lock: SourceLock
