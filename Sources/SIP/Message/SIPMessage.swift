@@ -148,8 +148,10 @@ public struct SIPMessage: Sendable {
 
   private func text(_ range: Range<Int>) -> String { String(decoding: storage[range], as: UTF8.self) }
 
-  /// The value's bytes with line folds (RFC 3261 7.3.1) made single spaces.
-  func bytes(_ field: Field) -> ArraySlice<UInt8> {
+  func bytes(_ field: Field) -> ArraySlice<UInt8> { SIPMessage.unfolded(storage, field) }
+
+  /// The value's bytes with line folds (RFC 3261 7.3.1) made single spaces; a copy only where there are some.
+  static func unfolded(_ storage: [UInt8], _ field: Field) -> ArraySlice<UInt8> {
     let raw = storage[field.value.range]
     guard field.isFolded else { return raw }
     var out: [UInt8] = []

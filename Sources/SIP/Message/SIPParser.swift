@@ -182,25 +182,28 @@ private struct SIPParser {
   private mutating func identity(_ isRequest: Bool) -> Identity {
     var values = Identity()
     if let field = single(.callID) {
-      let text = bytes[field.value.range]
-      if text.isEmpty || text.contains(where: { isSpace($0) }) { note(.callID) }
-      if !text.isEmpty { values.callID = String(decoding: text, as: UTF8.self) }
+      let text = SIPMessage.unfolded(bytes, field)
+      if !text.isEmpty, text.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) {
+        values.callID = String(decoding: text, as: UTF8.self)
+      } else {
+        note(.callID)
+      }
     }
     if let field = single(.cseq) {
-      values.cseq = SIPSequence(bytes[field.value.range])
+      values.cseq = SIPSequence(SIPMessage.unfolded(bytes, field))
       if values.cseq == nil { note(.cseq) }
     }
     if let field = single(.from) {
-      values.from = SIPNameAddress(bytes[field.value.range])
+      values.from = SIPNameAddress(SIPMessage.unfolded(bytes, field))
       if values.from == nil { note(.from) }
     }
     if let field = single(.to) {
-      values.to = SIPNameAddress(bytes[field.value.range])
+      values.to = SIPNameAddress(SIPMessage.unfolded(bytes, field))
       if values.to == nil { note(.to) }
     }
     via(&values)
     if let field = single(.maxForwards) {
-      var scanner = SIPScanner(bytes[field.value.range])
+      var scanner = SIPScanner(SIPMessage.unfolded(bytes, field))
       if scanner.number(upTo: 255) == nil || !scanner.isAtEnd { note(.maxForwards) }
     }
     return values
@@ -209,7 +212,7 @@ private struct SIPParser {
   private mutating func via(_ values: inout Identity) {
     var count = 0
     for field in fields where field.id == .via {
-      let parts = SIPScanner.list(bytes[field.value.range])
+      let parts = SIPScanner.list(SIPMessage.unfolded(bytes, field))
       if count == 0, let first = parts.first {
         values.via = SIPVia(first)
         if values.via == nil { note(.via) }
