@@ -331,12 +331,14 @@ final class MediaCall: PacedMember {
     let settings = context.configuration
     let side = speechSide
     do {
-      leg = try Leg(
-        Leg.Configuration(
-          format: format, symmetric: settings.rtpSymmetric, maxDelayMs: settings.jitterBufferMs,
-          conceals: settings.packetLossConcealment, mediaTimeout: settings.reconnectionTimeout),
-        random: &random, at: .monotonic()
-      ) { pcm, position in side.audio(pcm, position: position) }
+      var configuration = Leg.Configuration(format: format)
+      configuration.symmetric = settings.rtpSymmetric
+      configuration.maxDelayMs = settings.jitterBufferMs
+      configuration.conceals = settings.packetLossConcealment
+      configuration.mediaTimeout = settings.reconnectionTimeout
+      leg = try Leg(configuration, random: &random, at: .monotonic()) { pcm, position in
+        side.audio(pcm, position: position)
+      }
     } catch {
       logger.error("a leg could not be made", metadata: ["error": "\(error)"])
       return false

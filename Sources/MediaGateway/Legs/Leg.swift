@@ -7,21 +7,23 @@ import RTP
 ///
 /// Its owner gives it datagrams as they are read and one ``tick(at:ntp:)`` per 20 ms. Everything it needs per packet is
 /// allocated when it is made. Confined to the call's event loop.
-final class Leg {
-  struct Configuration {
-    var format: LegFormat
+package final class Leg {
+  package struct Configuration {
+    package var format: LegFormat
     /// `media.rtp_symmetric`.
-    var symmetric = true
+    package var symmetric = true
     /// `media.jitter_buffer_ms`.
-    var maxDelayMs = 60
+    package var maxDelayMs = 60
     /// `media.packet_loss_concealment`.
-    var conceals = true
+    package var conceals = true
     /// `media.reconnection_timeout`.
-    var mediaTimeout: Duration = .seconds(30)
+    package var mediaTimeout: Duration = .seconds(30)
+
+    package init(format: LegFormat) { self.format = format }
   }
 
   /// What the owner must tell others.
-  enum Event: Equatable {
+  package enum Event: Equatable {
     case digit(Digit, durationMs: Int)
     case playout(Playout.Event)
     case quality(MediaQuality)
@@ -30,29 +32,29 @@ final class Leg {
   }
 
   /// Packets to be sent now; valid until the next call.
-  struct Output {
-    var audio: UnsafeRawBufferPointer?
-    var control: UnsafeRawBufferPointer?
+  package struct Output {
+    package var audio: UnsafeRawBufferPointer?
+    package var control: UnsafeRawBufferPointer?
   }
 
-  static let frameSamples = 160
-  static let wideFrameSamples = Playout.frameSamples
+  package static let frameSamples = 160
+  package static let wideFrameSamples = Playout.frameSamples
   /// Measurements are told this often.
-  static let qualityInterval: Duration = .seconds(5)
+  package static let qualityInterval: Duration = .seconds(5)
   /// Silent frames until the resampler's memory holds nothing but silence, so that it can rest.
   private static let restAfterFrames = 3
 
-  private(set) var receiver: RTPReceiver
-  private(set) var sender: RTPSender
+  package private(set) var receiver: RTPReceiver
+  package private(set) var sender: RTPSender
   private var control: RTCPSession
-  var playout = Playout()
-  private(set) var format: LegFormat
+  package var playout = Playout()
+  package private(set) var format: LegFormat
   /// Filled by every call; the owner takes and empties it.
-  var events: [Event] = []
+  package var events: [Event] = []
   /// Drops by reason since the leg began.
-  private(set) var rejected: [RTPRejectReason: Int] = [:]
+  package private(set) var rejected: [RTPRejectReason: Int] = [:]
   /// 16 kHz samples handed to the listener so far.
-  private(set) var position: Int64 = 0
+  package private(set) var position: Int64 = 0
 
   private let configuration: Configuration
   private let listener: (UnsafeBufferPointer<Int16>, Int64) -> Void
@@ -79,7 +81,7 @@ final class Leg {
 
   /// - Parameters:
   ///   - listener: gets 320 samples (20 ms at 16 kHz) with every tick, and the position of the first.
-  init(
+  package init(
     _ configuration: Configuration, random: inout SeededRandom, at now: Instant,
     listener: @escaping (UnsafeBufferPointer<Int16>, Int64) -> Void
   ) throws(AudioError) {
@@ -126,14 +128,14 @@ final class Leg {
   }
 
   /// Where audio is sent: where the peer's comes from, else where its SDP says. nil: nowhere yet.
-  var remote: RTPPeer? { receiver.remote }
+  package var remote: RTPPeer? { receiver.remote }
   /// Where control packets are sent.
-  var remoteControl: RTPPeer? { format.sharesPort ? remote : learnedControl ?? format.remoteControl }
+  package var remoteControl: RTPPeer? { format.sharesPort ? remote : learnedControl ?? format.remoteControl }
 
   // MARK: In
 
   /// A datagram of the audio port. Read only during the call.
-  func receive(_ bytes: UnsafeRawBufferPointer, from peer: RTPPeer, at arrival: Instant, ntp: () -> UInt64) {
+  package func receive(_ bytes: UnsafeRawBufferPointer, from peer: RTPPeer, at arrival: Instant, ntp: () -> UInt64) {
     if format.sharesPort, RTCPPacket.looksLikeControl(bytes) {
       return receiveControl(bytes, from: peer, at: arrival, ntp: ntp())
     }
@@ -149,7 +151,7 @@ final class Leg {
   }
 
   /// A datagram of the control port.
-  func receiveControl(_ bytes: UnsafeRawBufferPointer, from peer: RTPPeer, at arrival: Instant, ntp: UInt64) {
+  package func receiveControl(_ bytes: UnsafeRawBufferPointer, from peer: RTPPeer, at arrival: Instant, ntp: UInt64) {
     guard receiver.lock.admitsControl(from: peer) else {
       rejected[.foreignSource, default: 0] += 1
       return
@@ -162,10 +164,10 @@ final class Leg {
   }
 
   /// Counts a datagram that was too long to be read whole.
-  func rejectTruncated() { rejected[.badPayload, default: 0] += 1 }
+  package func rejectTruncated() { rejected[.badPayload, default: 0] += 1 }
 
   /// A new offer/answer exchange.
-  func renegotiate(_ new: LegFormat, at now: Instant) {
+  package func renegotiate(_ new: LegFormat, at now: Instant) {
     if new.remote != format.remote { learnedControl = nil }
     format = new
     receiver.renegotiated(Self.receiving(configuration, new))
@@ -175,7 +177,7 @@ final class Leg {
   // MARK: Out
 
   /// Queues keys: as events where the peer takes them, as tones where it does not.
-  func sendDigits(_ digits: String, durationMs: Int) {
+  package func sendDigits(_ digits: String, durationMs: Int) {
     if format.telephoneEvent != nil {
       sender.sendKeys(digits, durationMs: durationMs)
     } else {
@@ -187,7 +189,7 @@ final class Leg {
 
   /// One step of 20 ms: hands the caller's audio to the listener and makes the packets that are due.
   /// - Parameter ntp: the wall clock, 32.32 seconds since 1900; asked only when a report is due.
-  func tick(at now: Instant, ntp: () -> UInt64) -> Output {
+  package func tick(at now: Instant, ntp: () -> UInt64) -> Output {
     hear(now)
     var output = Output()
     if format.sends {
@@ -215,13 +217,13 @@ final class Leg {
   }
 
   /// The last control packet: a report and BYE.
-  func goodbye(at now: Instant, ntp: UInt64) -> UnsafeRawBufferPointer? {
+  package func goodbye(at now: Instant, ntp: UInt64) -> UnsafeRawBufferPointer? {
     let size = control.bye(sender: sender, receiver: &receiver, ntp: ntp, at: now, into: report)
     return size > 0 ? UnsafeRawBufferPointer(rebasing: report[..<size]) : nil
   }
 
   /// Measurements since the leg began.
-  var quality: MediaQuality {
+  package var quality: MediaQuality {
     let statistics = receiver.statistics
     return MediaQuality(
       packetsReceived: Int(statistics.received), packetsLost: Int(statistics.lost), jitterMs: statistics.jitterMs,

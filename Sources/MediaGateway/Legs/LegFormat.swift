@@ -3,26 +3,39 @@ import RTP
 import SDP
 
 /// What an offer and its answer mean for a leg: numbers and addresses instead of names.
-struct LegFormat: Sendable {
+package struct LegFormat: Sendable {
   /// What we send with.
-  var law: G711.Law
-  var payloadType: PayloadType
+  package var law: G711.Law
+  package var payloadType: PayloadType
   /// nil: the peer takes no keypad events; keys travel as tones then.
-  var telephoneEvent: PayloadType?
+  package var telephoneEvent: PayloadType?
   /// What may arrive.
-  var formats = PayloadFormats()
+  package var formats = PayloadFormats()
   /// Where the peer's SDP wants packets; nil where it names no usable address.
-  var remote: RTPPeer?
-  var remoteControl: RTPPeer?
+  package var remote: RTPPeer?
+  package var remoteControl: RTPPeer?
   /// RTCP shares the RTP port (RFC 5761).
-  var sharesPort: Bool
+  package var sharesPort: Bool
   /// Whether we may send; not while the peer has put us on hold.
-  var sends: Bool
+  package var sends: Bool
   /// Whether the peer may send.
-  var receives: Bool
+  package var receives: Bool
+
+  /// G.711 with a peer at `remote`, for tests and callers that need no SDP.
+  package init(law: G711.Law, telephoneEvent: PayloadType?, remote: RTPPeer?) {
+    self.law = law
+    payloadType = law == .ulaw ? .pcmu : .pcma
+    self.telephoneEvent = telephoneEvent
+    formats = .g711(telephoneEvent: telephoneEvent)
+    self.remote = remote
+    remoteControl = nil
+    sharesPort = false
+    sends = true
+    receives = true
+  }
 
   /// nil where the codec is none that we can play.
-  init?(_ audio: NegotiatedAudio) {
+  package init?(_ audio: NegotiatedAudio) {
     guard let law = Self.law(audio.codec.codec) else { return nil }
     self.law = law
     payloadType = PayloadType(audio.codec.sendPayloadType)

@@ -7,24 +7,24 @@ import Synchronization
 ///
 /// Every playback has a ring of its own, so a clear can only ever drop what it names, and audio of one playback can come
 /// before an earlier one is through. Reading takes no lock.
-final class PlaybackBuffer: Sendable {
+package final class PlaybackBuffer: Sendable {
   /// Two seconds at 16 kHz: many times the 100 ms between two requests for more, and 64 KiB of memory.
-  static let capacitySamples = 32_768
+  package static let capacitySamples = 32_768
 
-  let id: PlaybackID
+  package let id: PlaybackID
   private let ring = SampleRing(capacity: PlaybackBuffer.capacitySamples)
   private let writer = NIOLock()
   private let closed = Atomic<Bool>(false)
   private let wanting = Atomic<Bool>(false)
 
-  init(_ id: PlaybackID) { self.id = id }
+  package init(_ id: PlaybackID) { self.id = id }
 
   /// Samples that can be read now.
-  var count: Int { ring.count }
+  package var count: Int { ring.count }
 
   /// From any thread, one after the other. Returns the samples taken: all of them once the playback is over, since nobody
   /// will ever want them again.
-  func write(_ pcm: UnsafeBufferPointer<Int16>) -> Int {
+  package func write(_ pcm: UnsafeBufferPointer<Int16>) -> Int {
     if closed.load(ordering: .acquiring) { return pcm.count }
     return writer.withLock {
       let room = ring.capacity - ring.count
@@ -35,28 +35,30 @@ final class PlaybackBuffer: Sendable {
   }
 
   /// On the event loop only.
-  func read(into destination: UnsafeMutableBufferPointer<Int16>) -> Int { ring.read(into: destination) }
+  package func read(into destination: UnsafeMutableBufferPointer<Int16>) -> Int { ring.read(into: destination) }
 
   /// Whether a writer was turned away since the last call and there is room again.
-  func takeRoomForWaiting() -> Bool {
+  package func takeRoomForWaiting() -> Bool {
     guard wanting.load(ordering: .relaxed), ring.count <= ring.capacity * 3 / 4 else { return false }
     wanting.store(false, ordering: .relaxed)
     return true
   }
 
-  func close() { closed.store(true, ordering: .releasing) }
+  package func close() { closed.store(true, ordering: .releasing) }
 }
 
 /// The playbacks of a call that take audio now, findable from any thread. The lock is taken when audio is handed over and
 /// when a playback opens or closes, never per packet.
-final class PlaybackRegistry: Sendable {
+package final class PlaybackRegistry: Sendable {
   /// Open playbacks per call: 2 MiB of audio. A dialog queues a handful; whoever opens more has lost count.
-  static let limit = 32
+  package static let limit = 32
 
   private let open = NIOLockedValueBox<[PlaybackID: PlaybackBuffer]>([:])
 
+  package init() {}
+
   /// nil where the limit is reached or the playback is open already.
-  func open(_ id: PlaybackID) -> PlaybackBuffer? {
+  package func open(_ id: PlaybackID) -> PlaybackBuffer? {
     open.withLockedValue { open in
       guard open.count < Self.limit, open[id] == nil else { return nil }
       let buffer = PlaybackBuffer(id)
@@ -65,11 +67,11 @@ final class PlaybackRegistry: Sendable {
     }
   }
 
-  func close(_ id: PlaybackID) {
+  package func close(_ id: PlaybackID) {
     open.withLockedValue { $0.removeValue(forKey: id) }?.close()
   }
 
-  func closeAll() {
+  package func closeAll() {
     let all = open.withLockedValue { open in
       defer { open.removeAll() }
       return Array(open.values)
@@ -78,7 +80,7 @@ final class PlaybackRegistry: Sendable {
   }
 
   /// See ``MediaSide/audio(_:playback:)``. Audio for a playback that is not open is taken and forgotten.
-  func write(_ pcm: UnsafeBufferPointer<Int16>, to id: PlaybackID) -> Int {
+  package func write(_ pcm: UnsafeBufferPointer<Int16>, to id: PlaybackID) -> Int {
     guard let buffer = open.withLockedValue({ $0[id] }) else { return pcm.count }
     return buffer.write(pcm)
   }

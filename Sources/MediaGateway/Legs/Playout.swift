@@ -2,15 +2,15 @@ import Base
 import CallLink
 
 /// What a leg says: the queue of playbacks, cut into frames. Pure: it is asked for one frame per tick.
-struct Playout {
+package struct Playout {
   /// Samples of one frame: 20 ms at 16 kHz.
-  static let frameSamples = 320
+  package static let frameSamples = 320
   /// A clear fades over 5 ms: short enough to be in the next packet, long enough not to click.
-  static let fadeSamples = 80
+  package static let fadeSamples = 80
   /// Progress is told every 100 ms.
-  static let progressFrames = 5
+  package static let progressFrames = 5
 
-  enum Event: Equatable {
+  package enum Event: Equatable {
     case started(PlaybackID)
     case progress(PlaybackID, playedSamples: Int)
     case finished(PlaybackID)
@@ -28,33 +28,33 @@ struct Playout {
   private var queue: [Item] = []
   private var framesSinceProgress = 0
   /// Frames in which a playback that had begun had nothing to say.
-  private(set) var underruns = 0
+  package private(set) var underruns = 0
   /// What happened with the last frames; the owner takes and empties it.
-  var events: [Event] = []
+  package var events: [Event] = []
 
-  init() {
+  package init() {
     queue.reserveCapacity(8)
     events.reserveCapacity(16)
   }
 
   /// Whether anything waits or plays.
-  var isIdle: Bool { queue.isEmpty }
+  package var isIdle: Bool { queue.isEmpty }
 
-  mutating func open(_ buffer: PlaybackBuffer) { queue.append(Item(buffer: buffer)) }
+  package mutating func open(_ buffer: PlaybackBuffer) { queue.append(Item(buffer: buffer)) }
 
-  mutating func end(_ id: PlaybackID) {
+  package mutating func end(_ id: PlaybackID) {
     for index in queue.indices where queue[index].buffer.id == id { queue[index].isEnded = true }
   }
 
   /// Marks what is open now, or the one named; the next frame carries it out. What is opened later is not touched.
-  mutating func clear(_ id: PlaybackID?) {
+  package mutating func clear(_ id: PlaybackID?) {
     for index in queue.indices where id == nil || queue[index].buffer.id == id { queue[index].isCleared = true }
   }
 
   /// Writes the next frame.
   /// - Parameter frame: ``frameSamples`` samples.
   /// - Returns: how many of them are a playback's; the rest is silence.
-  mutating func fill(_ frame: UnsafeMutableBufferPointer<Int16>) -> Int {
+  package mutating func fill(_ frame: UnsafeMutableBufferPointer<Int16>) -> Int {
     if queue.isEmpty {
       frame.update(repeating: 0)
       return 0
@@ -90,7 +90,7 @@ struct Playout {
   }
 
   /// Drops everything; told as cleared.
-  mutating func finishAll() {
+  package mutating func finishAll() {
     for item in queue {
       events.append(.cleared(item.buffer.id, playedSamples: item.played))
       item.buffer.close()

@@ -2,8 +2,8 @@ import Base
 import MediaIO
 
 /// Decides who may call and how often. A value; the time comes from its owner.
-struct Admission: Sendable {
-  enum Verdict: Equatable { case admitted, tooManyCalls, tooFast }
+package struct Admission: Sendable {
+  package enum Verdict: Equatable { case admitted, tooManyCalls, tooFast }
 
   private let allow: [AddressBlock]
   private let deny: [AddressBlock]
@@ -13,7 +13,7 @@ struct Admission: Sendable {
   private var milliTokens: Int64
   private var refilled: Instant?
 
-  init(_ access: MediaGatewayConfiguration.Access, maxCalls: Int) throws(MediaGatewayError) {
+  package init(_ access: MediaGatewayConfiguration.Access, maxCalls: Int) throws(MediaGatewayError) {
     allow = try Self.blocks(access.allow, key: "allow")
     deny = try Self.blocks(access.deny, key: "deny")
     self.maxCalls = maxCalls
@@ -36,13 +36,13 @@ struct Admission: Sendable {
   }
 
   /// Whether messages from there are looked at.
-  func admits(_ peer: PeerAddress) -> Bool {
+  package func admits(_ peer: PeerAddress) -> Bool {
     if deny.contains(where: { $0.contains(peer) }) { return false }
     return allow.isEmpty || allow.contains { $0.contains(peer) }
   }
 
   /// Whether one more call may begin.
-  mutating func admitCall(live: Int, at now: Instant) -> Verdict {
+  package mutating func admitCall(live: Int, at now: Instant) -> Verdict {
     guard live < maxCalls else { return .tooManyCalls }
     guard callsPerSecond > 0 else { return .admitted }
     if let refilled {

@@ -190,12 +190,17 @@ final class SignallingService {
     switch command {
     case .ring(let call): feed { $0.ring(call, at: $1) }
     case .answer(let call, let body): feed { $0.answer(call, body: body, at: $1) }
-    case .reject(let call, let status, let reason): feed { $0.reject(call, status: status, reason: reason, at: $1) }
+    case .reject(let call, let status, let reason): reject(call, status, reason)
     case .hangup(let call): feed { $0.hangup(call, at: $1) }
     case .answerReinvite(let call, let body): feed { $0.answerReinvite(call, body: body, at: $1) }
     case .rejectReinvite(let call, let status): feed { $0.rejectReinvite(call, status: status, at: $1) }
     case .finished(let call): forget(call)
     }
+  }
+
+  private func reject(_ call: SIPCallHandle, _ status: Int, _ reason: String?) {
+    let headers = status == 503 ? [SIPHeaderField("Retry-After", "\(Self.retryAfterSeconds)")] : []
+    feed { $0.reject(call, status: status, reason: reason, headers: headers, at: $1) }
   }
 
   private func feed(_ body: (inout SIPEndpoint, Instant) -> [SIPAction]) {
@@ -238,12 +243,10 @@ final class SignallingService {
   private func offered(_ handle: SIPCallHandle, _ call: SIPIncomingCall) {
     let now = Instant.monotonic()
     guard admission.admitCall(live: live.calls, at: now) == .admitted else {
-      feed { $0.reject(handle, status: 503, at: $1) }
-      return
+      return reject(handle, 503, nil)
     }
     guard let peer = PeerAddress(call.peer.host, port: call.peer.port) else {
-      feed { $0.reject(handle, status: 500, at: $1) }
-      return
+      return reject(handle, 500, nil)
     }
     let info = CallInfo(
       session: SessionID(ULID.make(unixMilliseconds: Self.unixMilliseconds(), using: &random)), direction: .inbound,
