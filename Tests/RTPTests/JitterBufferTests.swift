@@ -160,7 +160,7 @@ private let plain = PayloadType(97)
     #expect(target.statistics.lost == 0)
   }
 
-  @Test func aKeyPressInTheStreamLeavesNoGap() {
+  @Test func aKeyPressInTheStreamLeavesNoGap() throws {
     var target = receiver()
     var heard = Heard()
     var digits: [TelephoneEvent] = []
@@ -175,7 +175,8 @@ private let plain = PayloadType(97)
       if case .event(let changes) = target.receive(bytes, at: now) { changes.forEach { digits.append($0) } }
       _ = target.pull(at: at(Double(i) * 20 + 3), into: &heard)
     }
-    #expect(digits == [.began(TelephoneKey("5")!), .ended(TelephoneKey("5")!, durationMs: 160)])
+    let five = try #require(TelephoneKey("5"))
+    #expect(digits == [.began(five), .ended(five, durationMs: 160)])
     #expect(heard.concealed == 0)
     #expect(target.statistics.lost == 0)
     #expect(target.statistics.buffer.underruns == 0)
