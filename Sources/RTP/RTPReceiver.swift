@@ -1,8 +1,7 @@
-/// One leg's inbound half: checks a datagram, locks its source, follows its sequence, sorts audio from keypad events, and
-/// feeds the jitter buffer that the playout pulls from.
-
 import Base
 
+/// One leg's inbound half: checks a datagram, locks its source, follows its sequence, sorts audio from keypad events, and
+/// feeds the jitter buffer that the playout pulls from.
 public struct RTPReceiver: Sendable {
   public struct Configuration: Sendable {
     /// RTP clock of the audio formats in Hz: 8000 for G.711 and G.722, 48000 for Opus.

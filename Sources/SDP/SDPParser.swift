@@ -48,29 +48,17 @@ extension SessionDescription {
   /// Reads a body. Tolerant where the meaning is clear: bare LF or CR, a missing last newline, lines out of order, missing
   /// `s=` and `t=`, unknown lines and attributes, blanks at either end, empty lines. The first error ends it.
   public init(parsing bytes: some Sequence<UInt8>) throws(SDPError) {
-    var parser = SDPParser()
-    var line: [UInt8] = []
-    var octets = 0
-    var last: UInt8 = 0
-    for byte in bytes {
-      octets += 1
-      guard octets <= SDPLimits.maxOctets else { throw SDPError(.tooLarge, line: parser.lineNumber + 1) }
-      switch byte {
-      case 10 where last == 13: break
-      case 10, 13:
-        try parser.take(line)
-        line.removeAll(keepingCapacity: true)
-      case 0: throw SDPError(.badText, line: parser.lineNumber + 1, column: line.count + 1)
-      default:
-        guard line.count < SDPLimits.maxLineOctets else {
-          throw SDPError(.lineTooLong, line: parser.lineNumber + 1, column: line.count + 1)
-        }
-        line.append(byte)
-      }
-      last = byte
+    let result = bytes.withContiguousStorageIfAvailable { buffer in
+      Result { () throws(SDPError) in try SDPParser.parse(buffer) }
     }
-    if !line.isEmpty { try parser.take(line) }
-    self = try parser.finish()
+    if let result {
+      self = try result.get()
+    } else {
+      let copy = Array(bytes)
+      self = try copy.withUnsafeBufferPointer { buffer in
+        Result { () throws(SDPError) in try SDPParser.parse(buffer) }
+      }.get()
+    }
   }
 
   /// As above, from text.
@@ -118,13 +106,35 @@ extension Connection {
 
 /// Reads line by line; what stands before the first `m=` is the session's.
 private struct SDPParser {
-  var lineNumber = 0
+  private var lineNumber = 0
   private var origin: Origin?
   private var session = SessionDescription(
     origin: Origin(sessionID: "0", version: 0, address: Connection("0.0.0.0")), times: [])
   private var sawVersion = false
 
-  mutating func take(_ bytes: [UInt8]) throws(SDPError) {
+  static func parse(_ bytes: UnsafeBufferPointer<UInt8>) throws(SDPError) -> SessionDescription {
+    var parser = SDPParser()
+    var begin = 0
+    for (index, byte) in bytes.enumerated() {
+      guard index < SDPLimits.maxOctets else { throw SDPError(.tooLarge, line: parser.lineNumber + 1) }
+      switch byte {
+      case 10 where index > 0 && bytes[index - 1] == 13: begin = index + 1
+      case 10, 13:
+        try parser.take(bytes[begin..<index])
+        begin = index + 1
+      case 0: throw SDPError(.badText, line: parser.lineNumber + 1, column: index - begin + 1)
+      default:
+        guard index - begin < SDPLimits.maxLineOctets else {
+          throw SDPError(.lineTooLong, line: parser.lineNumber + 1, column: index - begin + 1)
+        }
+      }
+    }
+    if begin < bytes.count { try parser.take(bytes[begin...]) }
+    return try parser.finish()
+  }
+
+  private mutating func take(_ line: Slice<UnsafeBufferPointer<UInt8>>) throws(SDPError) {
+    let bytes = UnsafeBufferPointer(rebasing: line)
     lineNumber += 1
     guard lineNumber <= SDPLimits.maxLines else { throw error(.tooManyLines) }
     var end = bytes.count
@@ -147,7 +157,7 @@ private struct SDPParser {
     try take(type, value, start + 2)
   }
 
-  mutating func finish() throws(SDPError) -> SessionDescription {
+  private mutating func finish() throws(SDPError) -> SessionDescription {
     guard sawVersion else { throw SDPError(.empty, line: 1) }
     guard let origin else { throw error(.missingOrigin) }
     session.origin = origin
