@@ -1,0 +1,25 @@
+import Foundation
+
+// Runs one comparison, or all of them: `bench first-call`.
+
+let known: [String: () throws -> Report] = ["first-call": FirstCall.run]
+let wanted = CommandLine.arguments.dropFirst().first ?? "all"
+guard wanted == "all" || known[wanted] != nil else {
+  FileHandle.standardError.write(Data("error: there is no benchmark '\(wanted)'; there are: \(known.keys.sorted().joined(separator: ", "))\n".utf8))
+  exit(2)
+}
+var missed = 0
+for (name, run) in known.sorted(by: { $0.key < $1.key }) where wanted == "all" || wanted == name {
+  print("\(name) on \(Report.machine)\n\(Report.header())")
+  do {
+    let report = try run()
+    try report.write()
+    missed += report.rows.count { $0.holds == false }
+    print("written to bench-results/\(name).json")
+  } catch {
+    FileHandle.standardError.write(Data("error: \(name): \(error)\n".utf8))
+    exit(1)
+  }
+}
+if missed > 0 { print("\(missed) bar(s) missed") }
+exit(missed > 0 ? 3 : 0)

@@ -1,0 +1,132 @@
+import Foundation
+
+/// A gateway of its own on free ports of the loopback, with its data in a folder of its own.
+final class Gateway {
+  let folder: String
+  private(set) var sipPort = 0
+  private(set) var apiPort = 0
+  private(set) var metricsPort = 0
+  private let process = Process()
+  private let errorFile: String
+
+  struct Failed: Error, CustomStringConvertible { var description: String }
+
+  /// Starts it and returns when it listens.
+  /// - Parameter dialogs: file name to text, besides the examples; nil for the examples alone.
+  init(
+    dialogs: [String: String] = [:], configuration: String = "", arguments: [String] = [], rtpPorts: ClosedRange<Int>? = nil
+  ) throws {
+    folder = try Tools.temporaryFolder()
+    errorFile = "\(folder)/stderr"
+    let dialogFolder = "\(folder)/dialogs"
+    try FileManager.default.createDirectory(atPath: dialogFolder, withIntermediateDirectories: true)
+    for name in try FileManager.default.contentsOfDirectory(atPath: "\(Tools.root)/examples/dialogs") {
+      try FileManager.default.copyItem(
+        atPath: "\(Tools.root)/examples/dialogs/\(name)", toPath: "\(dialogFolder)/\(name)")
+    }
+    for (name, text) in dialogs { try Data(text.utf8).write(to: URL(fileURLWithPath: "\(dialogFolder)/\(name)")) }
+    try Data(configuration.utf8).write(to: URL(fileURLWithPath: "\(folder)/config.yaml"))
+
+    let rtp = rtpPorts ?? { $0...($0 + 398) }(Int.random(in: 100...580) * 100)
+    process.executableURL = URL(fileURLWithPath: Tools.parley)
+    process.arguments =
+      ["serve", "--config", "\(folder)/config.yaml", "--ready-file", "\(folder)/ready.json"] + arguments
+    process.environment = ProcessInfo.processInfo.environment.merging([
+      "VG_MEDIA_LISTEN_ADDRESS": "127.0.0.1", "VG_MEDIA_SIP_PORT": "0",
+      "VG_MEDIA_RTP_PORT_RANGE": "\(rtp.lowerBound)-\(rtp.upperBound)", "VG_RUNTIME_DIALOG_DIR": dialogFolder,
+      "VG_INTEGRATION_API_PORT": "0", "VG_OBSERVABILITY_METRICS_PORT": "0",
+      "VG_STORAGE_DATABASE": "sqlite://\(folder)/parley.db", "VG_SECURITY_API_TOKENS": "end-to-end-token",
+      "VG_OBSERVABILITY_LOG_FORMAT": "text",
+    ]) { $1 }
+    let pipe = Pipe()
+    process.standardError = pipe
+    process.standardOutput = FileHandle.nullDevice
+    try process.run()
+
+    // It says on stderr that it is ready; until then every line it prints is kept for the failure message.
+    var said = ""
+    while !FileManager.default.fileExists(atPath: "\(folder)/ready.json") {
+      let chunk = pipe.fileHandleForReading.availableData
+      if chunk.isEmpty { throw Failed(description: "the gateway did not start: \(said)") }
+      said += String(decoding: chunk, as: UTF8.self)
+    }
+    _ = FileManager.default.createFile(atPath: errorFile, contents: Data(said.utf8))
+    let log = try FileHandle(forWritingTo: URL(fileURLWithPath: errorFile))
+    try log.seekToEnd()
+    // The rest of its stderr goes to a file, so that it never waits for a reader.
+    pipe.fileHandleForReading.readabilityHandler = { handle in
+      let data = handle.availableData
+      if data.isEmpty { handle.readabilityHandler = nil } else { log.write(data) }
+    }
+    let ready = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: "\(folder)/ready.json")))
+    guard let ports = ready as? [String: Any] else { throw Failed(description: "the ready file is no object") }
+    sipPort = ports["sip_port"] as? Int ?? 0
+    apiPort = ports["api_port"] as? Int ?? 0
+    metricsPort = ports["metrics_port"] as? Int ?? 0
+  }
+
+  deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+
+  var pid: Int32 { process.processIdentifier }
+  var errors: String { (try? String(contentsOfFile: errorFile, encoding: .utf8)) ?? "" }
+
+  func uri(_ dialog: String) -> String { "sip:\(dialog)@127.0.0.1:\(sipPort)" }
+
+  func terminate() { process.terminate() }
+
+  /// Asks it to stop and waits until it has.
+  @discardableResult
+  func stop() -> Int32 {
+    if process.isRunning { process.terminate() }
+    process.waitUntilExit()
+    return process.terminationStatus
+  }
+
+  func waitUntilExit() -> Int32 {
+    process.waitUntilExit()
+    return process.terminationStatus
+  }
+
+  /// An API answer: status and body.
+  func api(_ method: String, _ path: String, body: String? = nil, token: String? = "end-to-end-token", limit: Int = 20)
+    throws -> (
+      status: Int, text: String
+    )
+  {
+    var arguments = ["-sS", "-X", method, "-w", "\n%{http_code}", "http://127.0.0.1:\(apiPort)\(path)"]
+    if let token { arguments += ["-H", "Authorization: Bearer \(token)"] }
+    if let body { arguments += ["-H", "Content-Type: application/json", "-d", body] }
+    let result = try Tools.run("curl", arguments, limit: limit)
+    let lines = result.output.split(separator: "\n", omittingEmptySubsequences: false)
+    return (Int(lines.last ?? "") ?? 0, lines.dropLast().joined(separator: "\n"))
+  }
+
+  func json(_ path: String) throws -> [String: Any] {
+    let answer = try api("GET", path)
+    guard answer.status == 200,
+      let object = try JSONSerialization.jsonObject(with: Data(answer.text.utf8)) as? [String: Any]
+    else { throw Failed(description: "GET \(path): \(answer.status) \(answer.text)") }
+    return object
+  }
+
+  /// The ended calls, newest first.
+  func endedCalls() throws -> [[String: Any]] { try json("/v1/calls?state=ended")["items"] as? [[String: Any]] ?? [] }
+
+  /// The states that the newest ended call went through, and the reason for its end.
+  func lastCall() throws -> (states: [String], reason: String, id: String) {
+    guard let call = try endedCalls().first, let id = call["id"] as? String ?? call["session_id"] as? String else {
+      throw Failed(description: "no call has ended")
+    }
+    let events = try json("/v1/calls/\(id)/events")["items"] as? [[String: Any]] ?? []
+    let states = events.filter { $0["type"] as? String == "state_transition" }.compactMap { $0["to_state"] as? String }
+    let reason = events.last { $0["type"] as? String == "call_terminated" }?["reason"] as? String ?? ""
+    return (states, reason, id)
+  }
+
+  func metric(_ name: String) throws -> Double? {
+    let text = try Tools.run("curl", ["-sS", "http://127.0.0.1:\(metricsPort)/metrics"]).output
+    let values = text.split(separator: "\n").filter { $0.hasPrefix(name) && !$0.hasPrefix("#") }
+      .compactMap { $0.split(separator: " ").last.flatMap { Double($0) } }
+    return values.isEmpty ? nil : values.reduce(0, +)
+  }
+}
