@@ -5,6 +5,11 @@ public struct SIPCounters: Sendable {
     /// A known method's name, or `OTHER`: bounded, whatever arrives.
     public let method: String
     public let status: Int
+
+    public init(method: String, status: Int) {
+      self.method = method
+      self.status = status
+    }
   }
 
   /// Requests received, by the final status that we answered with.

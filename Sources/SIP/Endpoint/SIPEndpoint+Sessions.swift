@@ -45,9 +45,14 @@ extension SIPEndpoint {
       case .invite: remoteChange(id, server, request, call, at: now)
       default: handleInformation(server, request, at: now)
       }
-    case .ending(let dialog, _):
-      // BYEs that cross are both right.
-      respond(server, status: request.method == .bye && dialog.remoteTag == remoteTag ? 200 : 481, at: now)
+    case .ending(let dialog, let cause):
+      guard request.method == .bye, dialog.remoteTag == remoteTag else {
+        respond(server, status: 481, at: now)
+        return
+      }
+      // BYEs that cross are both right. One that our re-INVITE overtook says why its answer was 481.
+      respond(server, status: 200, at: now)
+      if cause == .dialogLost { calls[id]?.phase = .ending(dialog, .remoteHangup) }
     case nil: respond(server, status: 481, at: now)
     }
   }

@@ -1,0 +1,217 @@
+import Base
+import SIP
+import Testing
+
+/// Two endpoints, a network that loses, repeats and reorders, virtual time and one seed: whatever happens, both sides agree
+/// in the end that the call is over, each is told so exactly once, and nothing is left behind.
+@Suite struct SimulationTests {
+  struct Network {
+    var lossPercent: UInt64
+    var duplicatePercent: UInt64
+    var jitterMs: UInt64
+  }
+
+  /// One side: its endpoint, and an owner that does the next thing at random moments.
+  final class Side {
+    var endpoint: SIPEndpoint
+    let peer: SIPPeer
+    var alive: Set<SIPCallHandle> = []
+    var established: Set<SIPCallHandle> = []
+    var ends: [String: SIPEnd] = [:]
+    var everEstablished: Set<String> = []
+    var callIDs: [SIPCallHandle: String] = [:]
+    var problems: [String] = []
+
+    init(_ host: String, _ seed: UInt64) {
+      endpoint = makeEndpoint(host, seed: seed)
+      peer = SIPPeer(.udp, host: host, port: 5060)
+    }
+  }
+
+  struct Simulation {
+    var random: SeededRandom
+    let network: Network
+    let sides: [Side]
+    var now = Instant.zero
+    var queue: [(at: Instant, order: Int, run: Step)] = []
+    var order = 0
+    var packets = 0
+
+    enum Step {
+      case packet(to: Int, [UInt8])
+      case command(side: Int, SIPCallHandle, Command)
+      case place(side: Int, delayedOffer: Bool)
+    }
+    enum Command { case ring, answer, reject, hangup, reinvite, delayedReinvite, answerReinvite, acknowledge }
+
+    init(seed: UInt64, network: Network) {
+      random = SeededRandom(seed: seed)
+      self.network = network
+      sides = [Side("192.0.2.1", seed &* 3 &+ 1), Side("192.0.2.2", seed &* 5 &+ 2)]
+    }
+
+    mutating func chance(_ percent: UInt64) -> Bool { random.next() % 100 < percent }
+    mutating func within(_ ms: UInt64) -> Duration { .milliseconds(Int64(random.next() % max(1, ms))) }
+
+    mutating func schedule(_ step: Step, after delay: Duration) {
+      order += 1
+      queue.append((now + delay, order, step))
+    }
+
+    mutating func run(calls: Int) {
+      for _ in 0..<calls {
+        schedule(.place(side: Int(random.next() % 2), delayedOffer: chance(20)), after: within(5_000))
+      }
+      var steps = 0
+      while steps < 200_000 {
+        steps += 1
+        let next = queue.indices.min { (queue[$0].at, queue[$0].order) < (queue[$1].at, queue[$1].order) }
+        let deadlines = sides.compactMap(\.endpoint.deadline)
+        guard let at = ([next.map { queue[$0].at }].compactMap { $0 } + deadlines).min() else { return }
+        now = max(now, at)
+        if let next, queue[next].at <= now {
+          let step = queue.remove(at: next).run
+          perform(step)
+          continue
+        }
+        for i in sides.indices {
+          if let deadline = sides[i].endpoint.deadline, deadline <= now {
+            handle(sides[i].endpoint.timeout(at: now), side: i)
+          }
+        }
+      }
+      sides[0].problems.append("the simulation does not end")
+    }
+
+    mutating func perform(_ step: Step) {
+      switch step {
+      case .packet(let to, let bytes):
+        handle(sides[to].endpoint.receive(datagram: bytes, from: sides[1 - to].peer, at: now), side: to)
+      case .place(let i, let delayedOffer):
+        guard let target = SIPURI("sip:x@\(sides[1 - i].peer.host)") else { return }
+        let (call, actions) = sides[i].endpoint.invite(
+          SIPInvite(
+            target: target, from: SIPNameAddress(uri: target), peer: sides[1 - i].peer,
+            body: delayedOffer ? nil : .sdp("offer")), at: now)
+        sides[i].alive.insert(call)
+        sides[i].callIDs[call] = sides[i].endpoint.callID(of: call)
+        handle(actions, side: i)
+        // Now and then the caller loses patience, at any moment.
+        if chance(40) { schedule(.command(side: i, call, .hangup), after: within(4_000)) }
+      case .command(let i, let call, let command):
+        let actions: [SIPAction] =
+          switch command {
+          case .ring: sides[i].endpoint.ring(call, at: now)
+          case .answer: sides[i].endpoint.answer(call, body: .sdp("answer"), at: now)
+          case .reject: sides[i].endpoint.reject(call, status: 486, at: now)
+          case .hangup: sides[i].endpoint.hangup(call, at: now)
+          case .reinvite: sides[i].endpoint.reinvite(call, body: .sdp("change"), at: now)
+          case .delayedReinvite: sides[i].endpoint.reinvite(call, body: nil, at: now)
+          case .answerReinvite: sides[i].endpoint.answerReinvite(call, body: .sdp("yes"), at: now)
+          case .acknowledge: sides[i].endpoint.acknowledge(call, body: .sdp("late answer"), at: now)
+          }
+        handle(actions, side: i)
+      }
+    }
+
+    mutating func handle(_ actions: [SIPAction], side i: Int) {
+      for action in actions {
+        switch action {
+        case .send(let bytes, let peer):
+          guard peer == sides[1 - i].peer else {
+            sides[i].problems.append("sent to \(peer)")
+            continue
+          }
+          packets += 1
+          if chance(network.lossPercent) { continue }
+          for _ in 0...(chance(network.duplicatePercent) ? 1 : 0) {
+            schedule(.packet(to: 1 - i, bytes), after: .milliseconds(10) + within(network.jitterMs))
+          }
+        case .close: sides[i].problems.append("closed a connection")
+        case .event(let event): owner(event, side: i)
+        }
+      }
+    }
+
+    mutating func life(_ call: SIPCallHandle, side i: Int) {
+      sides[i].established.insert(call)
+      if let id = sides[i].callIDs[call] { sides[i].everEstablished.insert(id) }
+      if chance(40) {
+        schedule(.command(side: i, call, chance(70) ? .reinvite : .delayedReinvite), after: within(8_000))
+      }
+      if chance(40) { schedule(.command(side: i, call, .reinvite), after: within(100)) }
+      schedule(.command(side: i, call, .hangup), after: within(20_000))
+    }
+
+    mutating func owner(_ event: SIPEvent, side i: Int) {
+      switch event {
+      case .incoming(let call, let invite):
+        if !sides[i].alive.insert(call).inserted { sides[i].problems.append("\(call) twice") }
+        if sides[i].callIDs.values.contains(invite.request.callID) {
+          sides[i].problems.append("call \(invite.request.callID) offered twice")
+        }
+        sides[i].callIDs[call] = invite.request.callID
+        if chance(70) { schedule(.command(side: i, call, .ring), after: within(300)) }
+        schedule(.command(side: i, call, chance(80) ? .answer : .reject), after: within(3_000))
+      case .answered(let call, let answer):
+        if answer.needsAnswer { schedule(.command(side: i, call, .acknowledge), after: within(500)) }
+        life(call, side: i)
+      case .acknowledged(let call, _):
+        if !sides[i].established.contains(call) { life(call, side: i) }
+      case .reinvite(let call, _): schedule(.command(side: i, call, .answerReinvite), after: within(300))
+      case .reinviteAnswered(let call, _, let needsAnswer):
+        if needsAnswer { schedule(.command(side: i, call, .acknowledge), after: within(200)) }
+      case .ended(let call, let end):
+        if sides[i].alive.remove(call) == nil { sides[i].problems.append("\(call) ended twice") }
+        if let id = sides[i].callIDs[call] { sides[i].ends[id] = end }
+      case .progress, .reinviteCancelled, .reinviteFailed, .response: break
+      }
+    }
+  }
+
+  @Test(arguments: [
+    Network(lossPercent: 0, duplicatePercent: 0, jitterMs: 1),
+    Network(lossPercent: 0, duplicatePercent: 30, jitterMs: 400),
+    Network(lossPercent: 15, duplicatePercent: 10, jitterMs: 100),
+    Network(lossPercent: 40, duplicatePercent: 20, jitterMs: 700),
+  ])
+  func everyCallEndsInAgreement(_ network: Network) {
+    var total = 0
+    var talked = 0
+    for seed in 1...40 as ClosedRange<UInt64> {
+      var simulation = Simulation(seed: seed, network: network)
+      simulation.run(calls: 12)
+      let context = "seed \(seed), loss \(network.lossPercent)"
+      for side in simulation.sides {
+        #expect(side.problems.isEmpty, "\(context)")
+        #expect(side.alive.isEmpty, "\(context): calls without end")
+        #expect(side.endpoint.isIdle, "\(context): something is left")
+        #expect(side.endpoint.deadline == nil, "\(context)")
+        #expect(side.endpoint.counters.malformed.isEmpty, "\(context)")
+      }
+      let (a, b) = (simulation.sides[0], simulation.sides[1])
+      for id in Set(a.ends.keys).union(b.ends.keys) {
+        total += 1
+        if a.everEstablished.contains(id), b.everEstablished.contains(id) { talked += 1 }
+        // Without loss both know how the call went. With loss one side can give up while the other still believes.
+        guard network.lossPercent == 0, let one = a.ends[id], let two = b.ends[id] else { continue }
+        let agree: Bool =
+          switch (one.cause, two.cause) {
+          case (.localHangup, .remoteHangup), (.remoteHangup, .localHangup), (.localHangup, .localHangup): true
+          case (.localCancel, .remoteCancel), (.remoteCancel, .localCancel): true
+          // The answer was faster than the CANCEL.
+          case (.localCancel, .remoteHangup), (.remoteHangup, .localCancel): true
+          case (.localCancel, .localHangup), (.localHangup, .localCancel): true
+          // A re-INVITE crossed the BYE.
+          case (.dialogLost, .localHangup), (.localHangup, .dialogLost): true
+          case (.rejected, .refused), (.refused, .rejected): true
+          case (.rejected, .localCancel), (.localCancel, .rejected): true
+          default: false
+          }
+        if !agree { Issue.record("\(context): \(id) ended \(one.cause) and \(two.cause)") }
+      }
+    }
+    #expect(total >= 400)
+    #expect(talked * 3 > total)
+  }
+}
