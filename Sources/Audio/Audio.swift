@@ -1,5 +1,5 @@
-// Audio turns samples into other samples (codecs, resampling, concealment, tones, files) and says what is in them (voice,
-// digits, levels); it owns no thread, clock or socket.
+// Audio turns samples into other samples (codecs, resampling, concealment, tones, files) and says what is in them
+// (voice, digits, levels); it owns no thread, clock or socket.
 
 /// Why an audio file, model or parameter cannot be used: a closed code for metrics and a sentence for a person.
 public struct AudioError: Error, Hashable, Sendable, CustomStringConvertible {

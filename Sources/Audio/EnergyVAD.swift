@@ -1,7 +1,7 @@
 import Glibc
 
-/// A detector of the WebRTC class: speech-band energies against an adaptive noise floor, with a hangover. Used where the
-/// Silero weights are absent. A value with the state of one call.
+/// A detector of the WebRTC class: speech-band energies against an adaptive noise floor, with a hangover. Used where
+/// the Silero weights are absent. A value with the state of one call.
 public struct EnergyVAD: Sendable {
   /// The edges of the bands as bins of a 512-point transform at 16 kHz (31.25 Hz each): 188 Hz to 3.7 kHz, what a
   /// telephone line carries.
@@ -14,7 +14,7 @@ public struct EnergyVAD: Sendable {
 
   private var floor = InlineArray<6, Float>(repeating: -75)
   private var mean = InlineArray<6, Float>(repeating: -75)
-  private var deviation = InlineArray<6, Float>(repeating: 6)
+  private var deviation = InlineArray<6, Float>(repeating: 3)
   private var frames = 0
   private var voiced = 0
   private var hangover = 0
@@ -41,9 +41,11 @@ public struct EnergyVAD: Sendable {
     tone = peaks
     let isTone = still >= 2
 
-    // A spectrum that hardly moves is noise or a tone, however loud; speech moves by 6 dB and more within half a second.
+    // A spectrum that hardly moves is noise or a tone, however loud; speech moves by 6 dB and more within half a
+    // second.
     var movement: Float = 0
     for band in 0..<EnergyVAD.bands {
+      if frames == 1 { mean[band] = levels[band] }
       let distance = levels[band] - mean[band]
       mean[band] += distance * 0.12
       deviation[band] += (min(abs(distance), 20) - deviation[band]) * 0.12

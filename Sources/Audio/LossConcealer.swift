@@ -1,7 +1,7 @@
 import CSpanDSP
 
-/// Replaces lost audio by repeating the last pitch period, fading to silence within 50 ms (SpanDSP's `plc`, in the manner of
-/// ITU-T G.711 appendix I). For mono PCM at 8 kHz. Confined to its owner; allocates nothing after `init`.
+/// Replaces lost audio by repeating the last pitch period, fading to silence within 50 ms (SpanDSP's `plc`, in the
+/// manner of ITU-T G.711 appendix I). For mono PCM at 8 kHz. Confined to its owner; allocates nothing after `init`.
 public final class LossConcealer {
   private let state: UnsafeMutablePointer<plc_state_t>
   /// Samples made up since `init`.
@@ -18,7 +18,8 @@ public final class LossConcealer {
     state.deallocate()
   }
 
-  /// Notes audio that arrived. After a concealed stretch its first samples are cross-faded with what was made up, in place.
+  /// Notes audio that arrived. After a concealed stretch its first samples are cross-faded with what was made up, in
+  /// place.
   public func received(_ samples: UnsafeMutableBufferPointer<Int16>) {
     guard let base = samples.baseAddress, !samples.isEmpty else { return }
     plc_rx(state, base, Int32(clamping: samples.count))
@@ -34,7 +35,8 @@ public final class LossConcealer {
 
 /// Joins two stretches of audio without a click.
 public enum CrossFade {
-  /// Blends `tail`, which would have continued, into the first samples of `head` in place, linearly over the shorter of both.
+  /// Blends `tail`, which would have continued, into the first samples of `head` in place, linearly over the shorter of
+  /// both.
   public static func join(_ tail: UnsafeBufferPointer<Int16>, into head: UnsafeMutableBufferPointer<Int16>) {
     let count = min(tail.count, head.count)
     for i in 0..<count {

@@ -1,8 +1,8 @@
 import Base
 import CSpeexDSP
 
-/// Converts mono PCM from one sample rate to another with SpeexDSP's windowed-sinc resampler, as a stream: what one call
-/// leaves unfinished continues with the next. Confined to its owner; allocates nothing after `init`.
+/// Converts mono PCM from one sample rate to another with SpeexDSP's windowed-sinc resampler, as a stream: what one
+/// call leaves unfinished continues with the next. Confined to its owner; allocates nothing after `init`.
 public final class Resampler {
   /// Hz that can be asked for: from half of telephony to four times studio.
   public static let rates = 4_000...192_000

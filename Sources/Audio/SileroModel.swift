@@ -10,8 +10,8 @@ public final class SileroModel: Sendable {
   /// The known files have 1.3 MB.
   public static let maximumBytes = 16 << 20
 
-  // Where each matrix lies in `weights`. All are stored input by input, the outputs of one input side by side, so that the
-  // inner loops run over neighbouring memory. Outputs of the spectrum are padded to a multiple of eight.
+  // Where each matrix lies in `weights`. All are stored input by input, the outputs of one input side by side, so that
+  // the inner loops run over neighbouring memory. Outputs of the spectrum are padded to a multiple of eight.
   static let bins = 129
   static let spectrumWidth = 264
   static let magnitudeWidth = 132

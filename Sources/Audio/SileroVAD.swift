@@ -1,6 +1,7 @@
 import Glibc
 
-/// One call's state of the Silero v6 voice activity network (16 kHz): 256 floats of LSTM state and 64 samples of context.
+/// One call's state of the Silero v6 voice activity network (16 kHz): 256 floats of LSTM state and 64 samples of
+/// context.
 public struct SileroVAD: Sendable {
   /// LSTM output (128), LSTM cell (128), the previous frame's last samples (64).
   private var state = InlineArray<320, Float>(repeating: 0)
@@ -103,8 +104,8 @@ public struct SileroVAD: Sendable {
 
   private static func sigmoid(_ x: Float) -> Float { 1 / (1 + expf(-x)) }
 
-  // The loops below are written as plain `s += a * b` over neighbouring memory so that the compiler makes vector code of
-  // them; `SIMD.addingProduct` would call a software fma on processors older than the compiler's idea of FMA.
+  // The loops below are written as plain `s += a * b` over neighbouring memory so that the compiler makes vector code
+  // of them; `SIMD.addingProduct` would call a software fma on processors older than the compiler's idea of FMA.
 
   /// Four outputs rows, `stride` apart, += one row of weights times one factor each.
   @inline(__always)

@@ -57,7 +57,7 @@ public struct ToneGenerator: Sendable {
   ///   - levelDBFS: RMS level of each of the tone's frequencies, at most -9 (two then reach full scale).
   /// nil where the digit is none or the rate is out of range.
   public init?(_ tone: Tone, sampleRate: Int = 8000, levelDBFS: Double = -13) {
-    guard (8000...48000).contains(sampleRate) else { return nil }
+    guard ToneGenerator.rates.contains(sampleRate) else { return nil }
     let frequencies: (Double, Double)
     var on = Int.max
     var period = Int.max
@@ -95,9 +95,9 @@ public struct ToneGenerator: Sendable {
     let rows = [697.0, 770, 852, 941]
     let columns = [1209.0, 1336, 1477, 1633]
     let keys: [Character] = ["1", "2", "3", "A", "4", "5", "6", "B", "7", "8", "9", "C", "*", "0", "#", "D"]
-    guard let key = Character(digit.uppercased()) as Character?, let index = keys.firstIndex(of: key) else {
-      return nil
-    }
+    // Some characters have two capitals, so the comparison is of strings.
+    let upper = digit.uppercased()
+    guard let index = keys.firstIndex(where: { String($0) == upper }) else { return nil }
     return (rows[index / 4], columns[index % 4])
   }
 
@@ -121,12 +121,20 @@ public struct ToneGenerator: Sendable {
     return count
   }
 
-  /// A run of keypad tones with silence after each. Characters that are no digits are pauses of `durationMs`.
+  /// Hz that can be asked for.
+  public static let rates = 8_000...48_000
+
+  /// Nobody holds a key for longer, and a run of digits must not fill the memory.
+  public static let longestDigitMs = 10_000
+
+  /// A run of keypad tones with silence after each. Characters that are no digits are pauses of `durationMs`; durations
+  /// are cut to ``longestDigitMs``. Empty where the rate is out of range.
   public static func digits(
     _ digits: String, sampleRate: Int = 8000, durationMs: Int = 100, gapMs: Int = 100, levelDBFS: Double = -13
   ) -> [Int16] {
-    let tone = max(0, durationMs) * sampleRate / 1000
-    let gap = max(0, gapMs) * sampleRate / 1000
+    guard rates.contains(sampleRate) else { return [] }
+    let tone = max(0, min(durationMs, longestDigitMs)) * sampleRate / 1000
+    let gap = max(0, min(gapMs, longestDigitMs)) * sampleRate / 1000
     var result: [Int16] = []
     for digit in digits {
       let start = result.count

@@ -1,5 +1,5 @@
-/// Says how probable it is that somebody speaks, frame by frame. A value with the state of one call (1.3 kB); the weights
-/// behind it are shared by all calls.
+/// Says how probable it is that somebody speaks, frame by frame. A value with the state of one call (1.3 kB); the
+/// weights behind it are shared by all calls.
 public struct VoiceDetector: Sendable {
   /// Samples per frame: 32 ms at 16 kHz.
   public static let frameSamples = 512
@@ -29,7 +29,8 @@ public struct VoiceDetector: Sendable {
   public init(_ engine: Engine) { self.engine = engine }
 
   /// Hears the next frame of 16 kHz mono PCM and returns the probability of speech, 0 to 1.
-  /// - Parameter frame: ``frameSamples`` samples; a shorter frame counts as padded with silence, what is beyond is ignored.
+  /// - Parameter frame: ``frameSamples`` samples; a shorter frame counts as padded with silence, what is beyond is
+  /// ignored.
   public mutating func probability(_ frame: UnsafeBufferPointer<Int16>) -> Float {
     switch engine {
     case .silero(let model): silero.probability(frame, model: model)

@@ -27,8 +27,8 @@ public struct WAVClip: Hashable, Sendable {
     try parse(try readFile(path, limit: maximumBytes), name: path)
   }
 
-  /// Reads the bytes of a WAV file; `name` is what errors call it. What follows a chunk that says more than there is, is
-  /// taken as far as it goes; a recorder that died leaves such files.
+  /// Reads the bytes of a WAV file; `name` is what errors call it. What follows a chunk that says more than there is,
+  /// is taken as far as it goes; a recorder that died leaves such files.
   public static func parse(_ bytes: [UInt8], name: String) throws(AudioError) -> WAVClip {
     guard bytes.count <= maximumBytes else {
       throw AudioError(.tooLarge, "\(name) has \(bytes.count) bytes; at most \(maximumBytes) are read.")

@@ -1,7 +1,7 @@
 import Glibc
 
-/// Writes a 16-bit PCM WAV file as a stream. The header is corrected every second of sound and at the end, so that the file
-/// is valid, short of its last second, even if the process dies. Confined to its owner; blocks on the disk.
+/// Writes a 16-bit PCM WAV file as a stream. The header is corrected every second of sound and at the end, so that the
+/// file is valid, short of its last second, even if the process dies. Confined to its owner; blocks on the disk.
 public final class WAVWriter {
   public let sampleRate: Int
   public let channels: Int

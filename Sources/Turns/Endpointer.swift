@@ -2,9 +2,9 @@
 /// actions, so a recorded call replays exactly.
 ///
 /// Silence is over when a frame reaches the threshold, speech when one falls below the threshold less the hysteresis. A
-/// stretch of speech is at first only *suspected*; after `minSpeechMs` (or a recognised word) it is a turn. A short silence in
-/// a turn makes a candidate that may be decoded; the turn ends after `minSilenceMs`, earlier where recognition finds the
-/// candidate complete, later (up to `maxSilenceMs`) where it asks for more.
+/// stretch of speech is at first only *suspected*; after `minSpeechMs` (or a recognised word) it is a turn. A short
+/// silence in a turn makes a candidate that may be decoded; the turn ends after `minSilenceMs`, earlier where
+/// recognition finds the candidate complete, later (up to `maxSilenceMs`) where it asks for more.
 public struct Endpointer: Sendable {
   public let settings: TurnSettings
 
@@ -54,7 +54,7 @@ public struct Endpointer: Sendable {
   public mutating func receive(_ input: EndpointerInput) -> [EndpointerAction] {
     switch input {
     case .frame(let start, let samples, let probability):
-      return hear(start: start, end: start + Int64(max(0, samples)), probability)
+      return hear(start: start, end: start &+ Int64(max(0, samples)), probability)
     case .recognition(let revision, let notice): return recognised(revision, notice)
     case .playback(let state):
       let wasMuted = isMuted

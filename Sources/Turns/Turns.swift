@@ -1,5 +1,5 @@
-// Turns decides when a caller's turn begins and ends and what is an interruption, from probabilities of speech, notices of
-// recognition and the state of the playback; it is pure.
+// Turns decides when a caller's turn begins and ends and what is an interruption, from probabilities of speech, notices
+// of recognition and the state of the playback; it is pure.
 
 /// How turns are judged. The first four mirror `speech.vad`, the next two `speech.turn` of the configuration.
 public struct TurnSettings: Sendable, Hashable {
@@ -16,7 +16,8 @@ public struct TurnSettings: Sendable, Hashable {
   /// Speech during a prompt that stops it.
   public var interruptionMinMs: Int
 
-  /// How far below `threshold` the probability must fall to count as silence: a voice that hovers there must not flicker.
+  /// How far below `threshold` the probability must fall to count as silence: a voice that hovers there must not
+  /// flicker.
   public var hysteresis: Float = 0.15
   /// Silence after which decoding is tried: the turn may end early if what was said is complete.
   public var candidateSilenceMs = 160
@@ -24,7 +25,8 @@ public struct TurnSettings: Sendable, Hashable {
   public var tailMs = 100
   /// How much later than the voice a detector's probability rises; the onset is put that much earlier.
   public var detectorLagMs = 32
-  /// A turn that lasts longer is cut: nobody answers a prompt for half a minute, and the recogniser's memory is bounded.
+  /// A turn that lasts longer is cut: nobody answers a prompt for half a minute, and the recogniser's memory is
+  /// bounded.
   public var maxTurnMs = 30_000
   /// Speech that began longer than this before a prompt without barge-in ended is no answer to it.
   public var maxCarryoverMs = 5_000
@@ -79,7 +81,8 @@ public enum RecognitionNotice: Sendable, Hashable {
 
 /// What an ``Endpointer`` is told. Positions count samples at 16 kHz since the call's media started.
 public enum EndpointerInput: Sendable, Hashable {
-  /// The next frame's probability of speech. `position` is its first sample, `samples` its length (normally 512, 32 ms).
+  /// The next frame's probability of speech. `position` is its first sample, `samples` its length (normally 512, 32
+  /// ms).
   case frame(position: Int64, samples: Int, probability: Float)
   /// A result of recognition for the turn's audio up to the ``Segment`` with this revision. An outdated one is ignored.
   case recognition(revision: Int, RecognitionNotice)
@@ -115,7 +118,8 @@ public struct Segment: Sendable, Hashable {
 
 /// What an ``Endpointer`` wants done. Each comes with the ``Evidence`` it was decided on.
 public enum EndpointerAction: Sendable, Hashable {
-  /// The caller has begun to speak; `onset` is where the speech began, `start` where its segment begins (with pre-roll).
+  /// The caller has begun to speak; `onset` is where the speech began, `start` where its segment begins (with
+  /// pre-roll).
   case speechStarted(onset: Int64, start: Int64, Evidence)
   /// Stop the prompt that is playing, now.
   case interruption(InterruptionCause, Evidence)
