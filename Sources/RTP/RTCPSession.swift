@@ -106,7 +106,7 @@ public struct RTCPSession: Sendable {
     _ sender: RTPSender, _ receiver: inout RTPReceiver, _ ntp: UInt64, _ now: Instant
   ) -> [RTCPPacket] {
     var blocks: [RTCPReportBlock] = []
-    if var block = receiver.reportBlock(at: now) {
+    if var block = receiver.reportBlock() {
       if let lastReport, lastReport.from == block.ssrc {
         block.lastSenderReport = lastReport.middle
         let micros = max(0, (now - lastReport.at).nanoseconds / 1000)

@@ -121,7 +121,7 @@ public struct RTPReceiver: Sendable {
   }
 
   /// The reception report block for our next RTCP packet; nil while nothing was received. Ends a reporting interval.
-  public mutating func reportBlock(at now: Instant) -> RTCPReportBlock? {
+  public mutating func reportBlock() -> RTCPReportBlock? {
     guard let ssrc, tracker.received > 0 else { return nil }
     let total = max(-0x80_0000, min(0x7F_FFFF, tracker.lost))
     return RTCPReportBlock(

@@ -59,7 +59,7 @@ public struct SequenceTracker: Sendable {
       return .accepted(highest)
     }
     let back = UInt16(truncatingIfNeeded: highest) &- sequence
-    if back <= Self.maxMisorder, highest - Int64(back) >= base {
+    if back <= Self.maxMisorder {
       received += 1
       return .accepted(highest - Int64(back))
     }

@@ -80,12 +80,11 @@ public struct SourceLock: Sendable {
   /// Whether a control packet may come from `peer`: the same host as the stream, whatever its port.
   public func admitsControl(from peer: RTPPeer) -> Bool { remote?.sameHost(as: peer) ?? false }
 
-  /// A new offer/answer exchange named the peer (again). The lock stays where the address did not change; otherwise the
-  /// next valid packets may come from elsewhere.
+  /// A new offer/answer exchange. The lock stays where it named the same address again, or none (the old way to hold);
+  /// otherwise the next valid packets may come from elsewhere.
   public mutating func renegotiated(expected new: RTPPeer?) {
-    let usable = new.flatMap { $0.isUnspecified || $0.port == 0 ? nil : $0 }
-    guard usable != expected else { return }
-    expected = usable
+    guard let new, !new.isUnspecified, new.port != 0, new != expected else { return }
+    expected = new
     locked = nil
     candidate = nil
   }

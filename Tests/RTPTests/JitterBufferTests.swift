@@ -137,6 +137,21 @@ private let plain = PayloadType(97)
     #expect(statistics.buffer.delayMs <= 65)
   }
 
+  @Test func whereTheLineGrowsSlowerNothingIsLost() {
+    // Each step is more than the delay in hand: the playout waits for the packets instead of skipping them.
+    let (heard, statistics) = play(count: 300, maxDelayMs: 80) { $0 < 100 ? 0 : $0 < 200 ? 30 : 50 }
+    #expect(same(heard.audio, samples(0, 300 * 160)))
+    #expect(statistics.buffer.late == 0)
+    #expect(statistics.buffer.underruns > 0)
+  }
+
+  @Test func whereTheLineGrowsQuickerTheDelayComesDownAtOnce() {
+    let (heard, statistics) = play(count: 160) { $0 < 100 ? 150 : 0 }
+    #expect(statistics.buffer.delayMs <= 65)
+    #expect(statistics.buffer.droppedSamples >= 700)
+    #expect(same(heard.audio.suffix(50 * 160), samples(110 * 160, 50 * 160)))
+  }
+
   @Test func aPauseOfTheSenderIsSilenceNotLoss() {
     var target = receiver()
     var heard = Heard()

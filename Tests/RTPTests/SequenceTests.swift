@@ -18,6 +18,10 @@ import Testing
     }
     #expect(tracker.expected == 200_000)
     #expect(tracker.lost == 0)
+    // The longest gap that is still loss.
+    let gap = SequenceTracker.maxDropout - 1
+    #expect(tracker.receive(UInt16(truncatingIfNeeded: last) &+ gap) == .accepted(last + Int64(gap)))
+    #expect(tracker.lost == Int64(gap) - 1)
   }
 
   @Test func aNewSourceMustSendInSequence() {
@@ -44,6 +48,13 @@ import Testing
     #expect(tracker.receive(65_535) == .accepted(0x1_0000 + 65_535))
     #expect(tracker.receive(0) == .accepted(0x1_0000 + 65_536))
     #expect(tracker.lost == 0)
+  }
+
+  @Test func aPacketOvertakenAtTheVeryStartBelongsToTheStream() {
+    var tracker = SequenceTracker(minSequential: 1)
+    _ = tracker.receive(0)
+    #expect(tracker.receive(65_535) == .accepted(0xFFFF))
+    #expect(tracker.receive(1) == .accepted(0x1_0001))
   }
 
   @Test func lossIsCountedAsTheRFCDoes() {
@@ -122,6 +133,12 @@ import Testing
     _ = lock.check(caller, ssrc: SSRC(1), sequence: 1, at: at(0))
     lock.renegotiated(expected: caller)
     #expect(lock.check(stranger, ssrc: SSRC(1), sequence: 2, at: at(20)) == .foreign)
+    // Held with c=0.0.0.0: nobody may slip in.
+    for nowhere in [nil, RTPPeer(ipv4: 0, port: 4000)] {
+      lock.renegotiated(expected: nowhere)
+      #expect(lock.remote == caller)
+      #expect(lock.check(stranger, ssrc: SSRC(1), sequence: 3, at: at(30)) == .foreign)
+    }
     lock.renegotiated(expected: stranger)
     #expect(lock.remote == stranger)
     #expect(lock.check(stranger, ssrc: SSRC(1), sequence: 2, at: at(40)) == .learned)
