@@ -34,7 +34,6 @@ final class CallSession {
   /// The session's time of the input that is being handled.
   private(set) var now = Instant.zero
   private var lastStep = Instant.zero
-  private var masksDigits = false
   private var lastSpeechSequence: UInt64 = 0
   private var hooks: [HookToken: RunningHook] = [:]
   /// When the session gives up waiting for the other side, or for the last hooks.
@@ -125,8 +124,10 @@ final class CallSession {
     let isNext = numbered.sequence == lastSpeechSequence + 1
     lastSpeechSequence = numbered.sequence
     if !isNext { fail("hop_gap", "a message of the speech role is missing before \(numbered.sequence)") }
-    if case .closing = phase { return }
-    receive(numbered.message)
+    switch phase {
+    case .offered, .active: receive(numbered.message)
+    case .closing, .over: break
+    }
   }
 
   private func receive(_ message: SpeechToRuntime) {
@@ -140,7 +141,7 @@ final class CallSession {
       feed(.callAnswered)
     case .digit(let digit, let durationMs, let atMs):
       turn.abandon()
-      let isMasked = masksDigits
+      let isMasked = machine.isCollectingSecret
       record(
         .dtmfReceived,
         [

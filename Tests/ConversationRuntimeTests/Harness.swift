@@ -53,17 +53,20 @@ final class Locked<Value: Sendable>: Sendable {
 final class FakeSpeech: HopSink {
   private let stream: AsyncStream<Numbered<RuntimeToSpeech>>
   private let continuation: AsyncStream<Numbered<RuntimeToSpeech>>.Continuation
-  private let sequences = Locked<[UInt64]>([])
+  private let all = Locked<[Numbered<RuntimeToSpeech>]>([])
 
   init() { (stream, continuation) = AsyncStream.makeStream() }
 
   func send(_ message: Numbered<RuntimeToSpeech>) {
-    sequences.with { $0.append(message.sequence) }
+    all.with { $0.append(message) }
     continuation.yield(message)
   }
 
   /// The numbers of all messages so far.
-  var sentSequences: [UInt64] { sequences.with { $0 } }
+  var sentSequences: [UInt64] { all.with { $0.map(\.sequence) } }
+
+  /// How many of all messages so far fit.
+  func countAsked(_ fits: (RuntimeToSpeech) -> Bool) -> Int { all.with { $0 }.count { fits($0.message) } }
 
   /// The next thing that the runtime asks for; waits for it.
   func next() async -> RuntimeToSpeech? {

@@ -1,6 +1,7 @@
 import Base
 import CallLink
 import ConversationRuntime
+import Dialogs
 import FoundationEssentials
 import Storage
 import Testing

@@ -10,7 +10,7 @@ import Testing
 let helpdesk = """
   name: helpdesk
   version: "1.0"
-  variables: { issue: "", ticket: "", pin: { default: "", mask: true } }
+  variables: { issue: "", ticket: "", pin: { value: "", mask: true } }
   routing:
     match:
       - sip_to: "sip:helpdesk@*"
@@ -45,7 +45,7 @@ let helpdesk = """
         - event: hook_result
           do:
             - action: set_variable
-              ticket: result.data.ticket_id
+              ticket: result.ticket_id
           target: done
         - event: hook_error
           target: sorry
