@@ -5,8 +5,16 @@ public enum Voices {
 
   /// Speaks `text` with one of ``names`` and returns the whole sound: mono, 16 kHz, about -20 dBFS. Takes about a fiftieth of
   /// the sound's length.
-  public static func synthesize(_ text: String, voice: String = "", speed: Double = 1) throws(SynthesisError) -> [Int16]
-  {
-    throw SynthesisError("the embedded voice is not built in yet")
+  public static func synthesize(
+    _ text: String, voice: String = "", speed: Double = 1
+  ) throws(SynthesisError) -> [Int16] {
+    let engine: FliteSynthesizer
+    do { engine = try FliteSynthesizer(voice: voice) } catch { throw SynthesisError(error.description) }
+    var sound: [Int16] = []
+    try engine.synthesize(SynthesisRequest(text: text, voice: voice, speed: speed)) { samples, _ in
+      sound.append(contentsOf: samples)
+      return true
+    }
+    return sound
   }
 }

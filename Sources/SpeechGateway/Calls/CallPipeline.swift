@@ -1,0 +1,305 @@
+import Audio
+import Base
+import CallLink
+import Logging
+import Turns
+
+/// One call's ears and voice: hears frames, lets the endpointer decide whose turn it is, has segments recognised, feeds
+/// prompts to the line, and tells the runtime.
+///
+/// Runs on the call's strand only (``CallSpeech``), one input at a time, and never waits for anything.
+final class CallPipeline {
+  static let frameSamples = VoiceDetector.frameSamples
+
+  /// What it needs of the process.
+  struct Surroundings {
+    var configuration: SpeechGatewayConfiguration
+    var recognizer: any Recognizer
+    var maker: PromptMaker
+    var metrics: any SpeechMetrics
+    var logger: Logger
+    var now: @Sendable () -> Instant
+    /// Hands an input to this call's strand.
+    var post: @Sendable (CallSpeech.Input) -> Void
+    var isOpen: @Sendable () -> Bool
+    /// The call is over.
+    var ended: @Sendable () -> Void
+  }
+
+  private let around: Surroundings
+  private var detector: VoiceDetector
+  private var endpointer: Endpointer
+  private var history = AudioHistory()
+  private var runtime: HopSender<SpeechToRuntime>
+  private var queue: PlaybackQueue
+  /// How the next turn is listened to, and how the one that has begun is.
+  private var listen = ListenSpec(speech: false)
+  private var turnListen = ListenSpec(speech: false)
+  private var decodes = Decodes()
+  private var reportedPlayback = PlaybackState.silent
+  private var hangup: HangupReason?
+  private var answeredAt: Instant?
+  private var answeredPosition: Int64?
+  private(set) var isOver = false
+
+  init(
+    detector: VoiceDetector, media: any MediaSide, runtime: any HopSink<SpeechToRuntime>, around: Surroundings
+  ) {
+    self.around = around
+    self.detector = detector
+    let vad = around.configuration.vad
+    let turn = around.configuration.turn
+    var settings = TurnSettings(
+      threshold: Float(vad.threshold), minSpeechMs: vad.minSpeechMs, minSilenceMs: vad.minSilenceMs,
+      paddingMs: vad.paddingMs, maxSilenceMs: turn.maxSilenceMs, interruptionMinMs: turn.interruptionMinMs)
+    settings.candidateSilenceMs = min(Self.candidateSilenceMs, vad.minSilenceMs)
+    settings.maxTurnMs = turn.maxTurnMs
+    endpointer = Endpointer(settings: settings)
+    self.runtime = HopSender(runtime)
+    let maker = around.maker
+    let post = around.post
+    let now = around.now
+    let isOpen = around.isOpen
+    queue = PlaybackQueue(media: media) { id, piece in
+      maker.make(piece, wanted: isOpen) { post(.piece(id, $0, at: now())) }
+    }
+  }
+
+  /// Silence after which decoding begins: four frames. A stop consonant's closure is shorter; waiting longer would cost every
+  /// answer that much.
+  private static let candidateSilenceMs = 128
+
+  // MARK: Inputs
+
+  func receive(_ input: CallSpeech.Input) {
+    guard !isOver else { return }
+    switch input {
+    case .media(let message, let heard, let at): media(message, heard: heard, at: at)
+    case .runtime(let message, let at): command(message, at: at)
+    case .recognized(let ticket, let outcome, let at): recognized(ticket, outcome, at: at)
+    case .piece(let id, let event, let at): report(queue.receive(id, event, now: at), at: at)
+    }
+    playbackMayHaveChanged()
+    hangUpIfDue()
+  }
+
+  /// The next frame of the caller's voice.
+  func hear(_ frame: UnsafeBufferPointer<Int16>) {
+    guard !isOver else { return }
+    let position = history.end
+    history.append(frame)
+    let probability = detector.probability(frame)
+    act(endpointer.receive(.frame(position: position, samples: frame.count, probability: probability)))
+    if !endpointer.isHearingSpeech { history.trim(keeping: Self.idleHistory) }
+    playbackMayHaveChanged()
+    hangUpIfDue()
+  }
+
+  /// Samples kept while nobody speaks: pre-roll and what the detector needs to make up its mind.
+  private static let idleHistory = 24_000
+
+  private func media(_ message: MediaToSpeech, heard: Int64, at: Instant) {
+    switch message {
+    case .answered:
+      guard answeredAt == nil else { return }
+      answeredAt = at
+      answeredPosition = heard
+      runtime.send(.answered)
+    case .digit(let digit, let durationMs):
+      // What it stops is reported before the digit, so that the runtime sees the prompt end and then why.
+      act(endpointer.receive(.digit), at: at)
+      runtime.send(.digit(digit, durationMs: durationMs, atMs: milliseconds(at)))
+    case .playoutStarted(let id): report(queue.playoutStarted(id), at: at)
+    case .playoutProgress(let id, let played): report(queue.playoutProgress(id, samples: played, now: at), at: at)
+    case .playoutFinished(let id): report(queue.playoutFinished(id, now: at), at: at)
+    case .playoutCleared(let id, let played): report(queue.playoutCleared(id, samples: played, now: at), at: at)
+    case .held: runtime.send(.held)
+    case .resumed: runtime.send(.resumed)
+    case .quality(let quality): runtime.send(.quality(quality))
+    case .ended(let reason):
+      runtime.send(.ended(reason))
+      isOver = true
+      around.ended()
+    }
+  }
+
+  private func command(_ message: RuntimeToSpeech, at: Instant) {
+    switch message {
+    case .ringing: queue.order(.ringing)
+    case .answer: queue.order(.answer)
+    case .reject(let reason): queue.order(.reject(reason))
+    case .say(let prompt): say(prompt, at: at)
+    case .stop(let id): report(queue.stop(id, by: .command, now: at), at: at)
+    case .listen(let spec):
+      listen = spec
+      if spec.speech { around.recognizer.prepare(spec) }
+      act(
+        endpointer.receive(
+          .listening(Listening(minSilenceMs: spec.minSilenceMs, speech: spec.speech, bargeIn: spec.bargeIn))))
+    case .sendDigits(let digits, let durationMs): queue.order(.sendDigits(digits, durationMs: durationMs))
+    case .hangup(let reason, let afterPlayback):
+      hangup = reason
+      if afterPlayback {
+        report(queue.endLoops(now: at), at: at)
+      } else {
+        report(queue.stop(nil, by: .command, now: at), at: at)
+        queue.order(.hangup(reason))
+        hangup = nil
+      }
+    }
+  }
+
+  private func say(_ prompt: Prompt, at: Instant) {
+    let configuration = around.configuration
+    switch PromptPieces.of(prompt, maker: around.maker, voice: configuration.voice, speed: configuration.speed) {
+    case .success(let pieces): report(queue.append(Playback(prompt: prompt, pieces: pieces), now: at), at: at)
+    case .failure(let error): report([.failed(prompt.id, error.message)], at: at)
+    }
+  }
+
+  /// Ends the call once everything that was to be heard has been heard.
+  private func hangUpIfDue() {
+    guard let reason = hangup, queue.isEmpty else { return }
+    hangup = nil
+    queue.order(.hangup(reason))
+  }
+
+  /// The endpointer judges speech by what the caller hears.
+  private func playbackMayHaveChanged() {
+    let state: PlaybackState = queue.audible.map { .playing(bargeIn: $0.bargeIn) } ?? .silent
+    guard state != reportedPlayback else { return }
+    reportedPlayback = state
+    act(endpointer.receive(.playback(state)))
+  }
+
+  // MARK: Turns
+
+  private func act(_ actions: [EndpointerAction], at: Instant? = nil) {
+    for action in actions { act(action, at: at ?? around.now()) }
+  }
+
+  private func act(_ action: EndpointerAction, at: Instant) {
+    switch action {
+    case .speechStarted(let onset, _, let evidence):
+      turnListen = listen
+      decodes.begin()
+      log("The caller speaks", evidence)
+      report(queue.confirmInterruption(now: at), at: at)
+      runtime.send(.speechStarted(atMs: milliseconds(onset)))
+    case .interruption(let cause, let evidence):
+      log("The prompt is interrupted", evidence)
+      let tentative = cause == .speech && !endpointer.isInTurn
+      report(
+        queue.interrupt(by: cause == .digit ? .digit : .speech, tentative: tentative, now: at), at: at)
+      let sinceOnset = cause == .digit ? 0 : Double(evidence.speechMs) / 1000
+      around.metrics.bargeIn(cause == .digit ? .digit : .speech, seconds: sinceOnset)
+    case .candidateEnd(let segment, let evidence):
+      log("The caller pauses", evidence)
+      decode(segment)
+    case .resumed(let evidence):
+      log("The caller goes on", evidence)
+      decodes.forgetCandidate()
+    case .speechEnded(let segment, let reason, let evidence):
+      log("The turn is over", evidence, reason: reason.rawValue)
+      let endpointMs = Int(max(0, evidence.position - segment.speechEnd)) / 16
+      let final = Decodes.Final(
+        segment: segment, listen: turnListen, endpointMs: endpointMs, decided: at)
+      if let ready = decodes.end(final) { deliver(ready) } else if decodes.needsDecode(segment) { decode(segment) }
+      history.trim(before: segment.end)
+    case .falseStart(let interrupted, let evidence):
+      log("That was no speech", evidence)
+      if interrupted {
+        around.metrics.bargeIn(.falseAlarm, seconds: Double(evidence.speechMs) / 1000)
+        report(queue.resumeInterrupted(now: at), at: at)
+      }
+    }
+  }
+
+  private func decode(_ segment: Segment) {
+    let ticket = decodes.start(segment, at: around.now())
+    let post = around.post
+    let now = around.now
+    let request = RecognitionRequest(segment: history.samples(segment.start, segment.end), listen: turnListen)
+    around.recognizer.recognize(request) { post(.recognized(ticket, $0, at: now())) }
+  }
+
+  private func recognized(_ ticket: RecognitionTicket, _ outcome: RecognitionOutcome, at: Instant) {
+    guard let waited = decodes.finish(ticket, outcome, at: at) else { return }
+    var recognition = Recognition(transcript: "", confidence: 0, complete: false)
+    var kind = TranscriptionKind.noMatch
+    switch outcome {
+    case .recognized(let words):
+      recognition = words
+      kind = words.transcript.isEmpty ? .noMatch : waited.isFinal ? .final : .partial
+    case .overflow:
+      kind = .overflow
+      around.logger.warning("No decoder has room: a turn stays without words")
+    case .failed(let message):
+      kind = .error
+      around.logger.error("A turn cannot be recognised", metadata: ["error": "\(message)"])
+    }
+    around.metrics.recognized(
+      model: around.recognizer.model, type: kind, seconds: Double((at - waited.since).nanoseconds) / 1e9,
+      confidence: recognition.confidence)
+    if waited.isFinal {
+      while let ready = decodes.nextReady() { deliver(ready) }
+      return
+    }
+    if !recognition.transcript.isEmpty, !recognition.complete {
+      runtime.send(.speechPartial(transcript: recognition.transcript, atMs: milliseconds(at)))
+    }
+    let notice: RecognitionNotice = recognition.complete ? .complete : .nothing
+    act(endpointer.receive(.recognition(revision: ticket.revision, notice)), at: at)
+  }
+
+  private func deliver(_ ready: Decodes.Ready) {
+    let segment = ready.final.segment
+    around.logger.debug(
+      "A turn is understood",
+      metadata: ["transcript": "\(ready.recognition.transcript)", "confidence": "\(ready.recognition.confidence)"])
+    runtime.send(
+      .speechFinal(
+        SpeechResult(
+          transcript: ready.recognition.transcript, confidence: ready.recognition.confidence,
+          language: ready.final.listen.language.isEmpty ? around.configuration.language : ready.final.listen.language,
+          durationMs: Int(segment.speechEnd - segment.speechStart) / 16, startMs: milliseconds(segment.speechStart),
+          endMs: milliseconds(segment.speechEnd), endpointMs: ready.final.endpointMs,
+          recognizeMs: ready.recognizeMs, model: around.recognizer.model)))
+  }
+
+  // MARK: Telling
+
+  private func report(_ reports: [PlaybackQueue.Report], at: Instant) {
+    for report in reports {
+      switch report {
+      case .started(let id): runtime.send(.playbackStarted(id, atMs: milliseconds(at)))
+      case .finished(let id): runtime.send(.playbackFinished(id))
+      case .interrupted(let id, let heard, let playedMs, let cause):
+        runtime.send(.playbackInterrupted(id, heard: heard, playedMs: playedMs, by: cause))
+      case .failed(let id, let message):
+        around.logger.warning("A prompt cannot be played", metadata: ["error": "\(message)"])
+        runtime.send(.playbackFailed(id, message: message))
+      case .firstAudio(let seconds, let cached):
+        around.metrics.firstAudio(engine: around.maker.synthesizer.name, seconds: seconds, cached: cached)
+      }
+    }
+  }
+
+  /// Since the call was answered; 0 before.
+  private func milliseconds(_ at: Instant) -> Int {
+    guard let answeredAt else { return 0 }
+    return Int(max(0, (at - answeredAt).milliseconds))
+  }
+
+  private func milliseconds(_ position: Int64) -> Int {
+    Int(max(0, position - (answeredPosition ?? 0))) / 16
+  }
+
+  private func log(_ message: Logger.Message, _ evidence: Evidence, reason: String = "") {
+    // The evidence is only put into words where somebody reads them.
+    guard around.logger.logLevel <= .debug else { return }
+    var metadata: Logger.Metadata = ["evidence": "\(evidence.value)"]
+    if !reason.isEmpty { metadata["reason"] = "\(reason)" }
+    around.logger.debug(message, metadata: metadata)
+  }
+}

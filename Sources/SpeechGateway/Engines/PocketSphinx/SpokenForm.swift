@@ -1,0 +1,51 @@
+/// Turns a written phrase into the words that are said: lower case, numbers spelled out, punctuation gone.
+enum SpokenForm {
+  private static let ones = [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen",
+    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+  ]
+  private static let tens = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+
+  /// The words of `text`; empty where nothing in it can be spoken in English letters.
+  static func words(of text: String) -> [String] {
+    var words: [String] = []
+    var letters = ""
+    var digits = ""
+    func flush() {
+      if !digits.isEmpty { words += number(digits) }
+      while letters.hasPrefix("'") { letters.removeFirst() }
+      while letters.hasSuffix("'") { letters.removeLast() }
+      if !letters.isEmpty { words.append(letters) }
+      letters = ""
+      digits = ""
+    }
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "A"..."Z", "a"..."z":
+        if !digits.isEmpty { flush() }
+        letters += String(scalar).lowercased()
+      case "'", "\u{2019}":
+        if !letters.isEmpty { letters += "'" }
+      case "0"..."9":
+        if !letters.isEmpty { flush() }
+        digits.unicodeScalars.append(scalar)
+      case "&":
+        flush()
+        words.append("and")
+      default: flush()
+      }
+    }
+    flush()
+    return words
+  }
+
+  /// Up to two digits as a number, more digit by digit, as people say codes.
+  private static func number(_ digits: String) -> [String] {
+    if digits.count <= 2, !digits.hasPrefix("0") || digits.count == 1, let value = Int(digits) {
+      if value < 20 { return [ones[value]] }
+      return value % 10 == 0 ? [tens[value / 10]] : [tens[value / 10], ones[value % 10]]
+    }
+    return digits.utf8.prefix(SearchGrammar.maxPhraseWords).map { ones[Int($0) - 0x30] }
+  }
+}
