@@ -15,7 +15,7 @@ extension DialogSession {
         dispatch(events.removeFirst())
       } else if let run = runs.last, run.wait == .none {
         advance()
-      } else if !held.isEmpty, !isLeaving {
+      } else if let input = held.first, !mustWait(input) {
         accept(held.removeFirst())
       } else if isComplete {
         hasPlayed = false
@@ -31,11 +31,6 @@ extension DialogSession {
     guard hasPlayed, runs.isEmpty, playing.allSatisfy(\.isLoop) else { return false }
     // Whoever cut the prompt is about to say or key something: that decides, not the end of the prompt.
     return !(wasInterrupted && (hearsSpeech || hearsKeys))
-  }
-
-  private var hearsKeys: Bool {
-    guard let state else { return false }
-    return (state.transitions + dialog.transitions).contains { $0.event == "dtmf" }
   }
 
   private mutating func advance() {
@@ -88,6 +83,8 @@ extension DialogSession {
     announceListening()
     setTimers()
     runs = [Run(actions: next.onEnter, then: .rest)]
+    // Entered in the middle of the caller's sentence: nothing is said into it.
+    runs[0].isCut = speakingSince != nil && hearsSpeech
   }
 
   func announcedListen() -> DialogListen? {

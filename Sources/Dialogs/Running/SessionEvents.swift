@@ -3,14 +3,7 @@ import Base
 /// What inputs mean: which events they raise, which transition takes them, what happens where none does.
 extension DialogSession {
   mutating func accept(_ input: DialogInput) {
-    switch input {
-    case .speech, .noMatch, .digit, .custom, .speechPartial:
-      // The state is on its way out: what the caller says now is for the next one.
-      if isLeaving, !collects(input) { return hold(input) }
-    case .hookResult(let token, _), .hookError(let token, _, _, _):
-      if isLeaving, hooks.contains(where: { $0.token == token && $0.isAsync }) { return hold(input) }
-    default: break
-    }
+    if mustWait(input) { return hold(input) }
     switch input {
     case .callAnswered, .hangup: break
     case .speechStarted:
@@ -48,10 +41,27 @@ extension DialogSession {
     }
   }
 
-  private func collects(_ input: DialogInput) -> Bool {
-    guard case .digit = input, let run = runs.last else { return false }
-    if case .digits = run.wait { return true }
-    return run.upcomingCollect != nil
+  /// What the caller does while a state is being left, or while a state that has no use for it is still busy, is for what
+  /// comes next: a menu behind a welcome, the target of a transition.
+  func mustWait(_ input: DialogInput) -> Bool {
+    switch input {
+    case .custom, .speechPartial: return isLeaving
+    case .hookResult(let token, _), .hookError(let token, _, _, _):
+      return isLeaving && hooks.contains { $0.token == token && $0.isAsync }
+    case .speech, .noMatch: return isLeaving || !runs.isEmpty && !hearsSpeech
+    case .digit:
+      if let run = runs.last {
+        if case .digits = run.wait { return false }
+        if run.upcomingCollect != nil { return false }
+      }
+      return isLeaving || !runs.isEmpty && !hearsKeys
+    default: return false
+    }
+  }
+
+  var hearsKeys: Bool {
+    guard let state else { return false }
+    return (state.transitions + dialog.transitions).contains { $0.event == "dtmf" || $0.event == "*" }
   }
 
   private mutating func hold(_ input: DialogInput) {
