@@ -79,7 +79,7 @@ let package = Package(
       name: "parley",
       dependencies: [
         "SIP", "SDP", "RTP", "Audio", "Turns", "Dialogs", "MediaIO", "MediaGateway", "SpeechGateway",
-        "ConversationRuntime", "IntegrationGateway",
+        "ConversationRuntime", "IntegrationGateway", "CPocketSphinx",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ] + shared + nio,
       exclude: ["README.md"],

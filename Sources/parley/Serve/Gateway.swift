@@ -3,6 +3,7 @@
 
 import Base
 import ConversationRuntime
+import Dialogs
 import FoundationEssentials
 import IntegrationGateway
 import Logging
