@@ -9,7 +9,7 @@ private struct Leg {
   static let tickMs = 20
   var sender: RTPSender
   var receiver: RTPReceiver
-  var tone: ToneGenerator
+  var tone: ProbeTone
   var out: Netem<[UInt8]>
   let address: RTPPeer
   var heard: [Int16] = []
@@ -27,7 +27,7 @@ private struct Leg {
       RTPReceiver.Configuration(
         formats: .g711(telephoneEvent: PayloadType(101)), expectedPeer: RTPPeer(ipv4: peer, port: 4000),
         maxDelayMs: maxDelayMs))
-    tone = ToneGenerator(frequency: frequency)
+    tone = ProbeTone(frequency: frequency)
     out = Netem(path, seed: random.next())
   }
 
@@ -166,7 +166,7 @@ private enum MuLaw {
   }
 
   @Test func aStrangerIsNotHeardAndIsCounted() {
-    var voice = ToneGenerator(frequency: 1700)
+    var voice = ProbeTone(frequency: 1700)
     var forged = RTPSender(ssrc: SSRC(666), sequence: 0, timestamp: 0)
     var buffer = [UInt8](repeating: 0, count: 200)
     let legs = talk(seconds: 20, Netem<[UInt8]>.Conditions(), seed: 6) { _, legs, clock in

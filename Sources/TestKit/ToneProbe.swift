@@ -1,7 +1,7 @@
 import Base
 
 /// A sine that never jumps: each leg of a test plays its own, so that a listener can say whom it hears.
-public struct ToneGenerator: Sendable {
+public struct ProbeTone: Sendable {
   public let frequency: Double
   public let sampleRate: Int
   /// Peak, 0 to 32767.
@@ -70,7 +70,7 @@ public struct ToneProbe: Sendable {
   /// The share of the samples' energy at `frequency`, 0 to 1: 1 for that pure tone, 0 for silence or anything else.
   public func share(of frequency: Double, in samples: some Collection<Int16>) -> Double {
     guard !samples.isEmpty else { return 0 }
-    let (cosine, _) = ToneGenerator.phasor(2 * .pi * frequency / Double(sampleRate))
+    let (cosine, _) = ProbeTone.phasor(2 * .pi * frequency / Double(sampleRate))
     var (s1, s2, energy) = (0.0, 0.0, 0.0)
     for sample in samples {
       let x = Double(sample)
