@@ -176,7 +176,11 @@ extension DialogSession {
         Event("no_match", [("digits", .string(digits)), ("no_match_count", .int(Int64(noMatchCount)))]))
       return
     }
-    if let i = runs.indices.last { runs[i].wait = .none }
+    if let i = runs.indices.last {
+      runs[i].wait = .none
+      // The caller has answered: what follows may be said again.
+      runs[i].isCut = false
+    }
     values["digits"] = .string(digits)
     values["digit"] = .string(digits.last.map(String.init) ?? "")
     if let into = step.into {

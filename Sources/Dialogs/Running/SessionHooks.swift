@@ -48,7 +48,11 @@ extension DialogSession {
 
   private mutating func finished(_ token: HookToken) -> PendingHook? {
     guard let index = hooks.firstIndex(where: { $0.token == token }) else { return nil }
-    for i in runs.indices where runs[i].wait == .hook(token) { runs[i].wait = .none }
+    for i in runs.indices where runs[i].wait == .hook(token) {
+      runs[i].wait = .none
+      // Whatever the caller cut was before the question; the answer is news.
+      if speakingSince == nil { runs[i].isCut = false }
+    }
     return hooks.remove(at: index)
   }
 
