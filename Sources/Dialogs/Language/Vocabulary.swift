@@ -36,3 +36,12 @@ enum Vocabulary {
     "and", "or", "not", "in", "contains", "startswith", "endswith", "matches", "true", "false", "null",
   ]
 }
+
+/// The words of the language, for editors, completions and documentation.
+public enum DialogLanguage {
+  public static var actions: [String] { Vocabulary.actions }
+  public static var events: [String] { Vocabulary.events }
+  /// Names that every expression can read.
+  public static var builtins: [String] { Vocabulary.builtins.map(\.name) }
+  public static var functions: [String] { ExpressionFunction.allCases.map(\.rawValue) }
+}

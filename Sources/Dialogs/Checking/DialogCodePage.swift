@@ -1,0 +1,81 @@
+import Base
+
+/// The user's page on codes, made from the table of ``DialogCode`` so that it cannot fall behind.
+public enum DialogCodePage {
+  /// `docs/dialog-codes.md`.
+  public static var markdown: String {
+    var page = """
+      # Codes of dialog diagnostics
+
+      `parley dialog check` prints one line per finding, `file:line:column: severity: code message (hint)`; with `--json` the
+      same as data. Errors keep a dialog from being loaded (the others are not affected); warnings do not. Codes never change
+      their meaning. This page is made from the table in `Sources/Dialogs/Checking/DialogCode.swift`; a test compares them.
+
+      """
+    for severity in ["error", "warning"] {
+      page +=
+        "\n## \(severity == "error" ? "Errors" : "Warnings")\n\n| code | what | why, and how to mend it |\n|---|---|---|\n"
+      for code in DialogCode.allCases where code.severity.rawValue == severity {
+        page += "| `\(code.rawValue)` | \(code.title) | \(code.explanation) |\n"
+      }
+    }
+    return page
+  }
+}
+
+extension DialogCode {
+  /// Why it is a problem and what to do about it, for the page.
+  public var explanation: String {
+    switch self {
+    case .notAMapping:
+      "The file is empty, or its top is not a mapping. A dialog begins with `states:` and what stands beside it."
+    case .unknownKey: "Nothing reads this key, so it would have no effect. The hint names the nearest key that exists."
+    case .missingKey: "Without this key the entry means nothing: a transition needs an `event`, `play_tts` a `text`."
+    case .badType:
+      "A list stands where text is expected, or the like. Quoted text is text even if it looks like a number."
+    case .badValue:
+      "The value has the right type but cannot be meant. The message names the range or the possible words."
+    case .unknownEvent:
+      "The name is close to an event of the language but is none. Events of your own (sent by REST) need names that are not."
+    case .unknownAction: "There is no such action in `on_enter` or `do`."
+    case .unknownFunction: "There is no such function in an expression."
+    case .unknownTarget: "`target`, `goto` or `timeout_next` names a state that does not exist."
+    case .unknownName: "An expression reads a variable that is neither declared, nor set anywhere, nor built in."
+    case .badExpression:
+      "The text is no expression. Text inside an expression needs quotes of its own: `\"'printer'\"`."
+    case .typeMismatch:
+      "The types of a comparison, a calculation or an assignment can never fit. Convert with `int()` or `string()`."
+    case .noInitialState: "The dialog does not know where to begin: name a state `start`, or set `initial_state`."
+    case .duplicateDialog: "Two files give the same name; the first one is kept."
+    case .badGrammar: "The `grammar` is no JSGF: a bracket is open, a rule is missing, a rule contains itself."
+    case .badDuration: "Durations are `250ms`, `8s`, `1m30s`, `1h`: a number and a unit."
+    case .badPattern:
+      "A regular expression or a `digits` pattern does not compile. Look-around and back-references do not exist."
+    case .notSupported:
+      "Part of the language, but not of this version: agent states, transfer, recording, Go templates. It is refused rather than ignored."
+    case .reservedName: "The name belongs to the language (`transcript`, `digits` ...) and cannot be declared or set."
+    case .conflictingKeys: "Two keys say different things, or a key stands where it has no meaning."
+    case .tooMany: "A list is longer than any dialog needs; it was probably made by a program gone wrong."
+    case .unreachableState:
+      "No transition, `goto` or `timeout_next` leads there. Fine where only a hook's `next_state` does."
+    case .deadEnd: "The caller can never leave this state except by hanging up."
+    case .noSilenceHandler:
+      "Nothing is said about silence. By default the prompt is repeated `no_input_retries` times, then the call ends."
+    case .noUnmatchedHandler:
+      "Every `speech` transition has a condition and there is no `no_match`. By default the prompt is repeated, then the call ends."
+    case .shadowedTransition:
+      "An earlier transition takes every event that this one would. Order them from special to general."
+    case .loopWithoutInput:
+      "These states follow each other without the caller. `max_depth` would stop the call with an `error`."
+    case .unusedVariable: "The variable is neither read nor set. Remove it."
+    case .unmaskedSecret:
+      "The digits look like a card number, a PIN or a password. `mask: true` keeps them out of logs, events and storage."
+    case .wordAsText: "A single unknown word in `set_variable` is that word; this one looks like a misspelt variable."
+    case .unreachableAction: "After `goto` and `hangup` nothing else of the list runs."
+    case .hookErrorUnhandled:
+      "A hook can fail or be late. Without a transition for `hook_error` the dialog just goes on."
+    case .undeclaredVariable: "The variable works, but has no first value and no type. Declare it under `variables`."
+    case .nothingToRecognize: "The embedded recogniser listens for the phrases of the state; this one names none."
+    }
+  }
+}
