@@ -22,6 +22,10 @@ test: ## set up and run every test (ONLY=SIPTests: one suite)
 	@scripts/setup --test
 	@scripts/test $(if $(ONLY),--filter $(ONLY))
 
+.PHONY: reference
+reference: ## write docs/configuration.md anew from the code
+	@PARLEY_WRITE_REFERENCE=1 scripts/test --filter ReferenceTests
+
 .PHONY: bench
 bench: ## compare with peers on this machine (ONLY=first-call); writes bench-results/
 	@scripts/setup --test

@@ -257,7 +257,7 @@ extension Codec where T == Secret {
     Codec(
       kind: "secret",
       read: { node, decoding in
-        guard let text = decoding.scalar(node, expected: "text") else { return nil }
+        guard let text = decoding.scalar(node, expected: "a text") else { return nil }
         guard text.count >= 16, text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
           return decoding.fail(node, "a token has 16 or more visible ASCII characters", hint: "openssl rand -hex 24")
         }

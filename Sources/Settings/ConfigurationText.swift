@@ -107,7 +107,13 @@ public enum ConfigurationText {
   private static func key(_ name: String) -> String { isPlain(name) ? name : JSON.encode(.string(name)) }
 
   private static func isPlain(_ text: String) -> Bool {
-    guard let first = text.unicodeScalars.first, first.properties.isAlphabetic || first == "/" else { return false }
+    guard let first = text.unicodeScalars.first else { return false }
+    let isWord = first.properties.isAlphabetic || first == "/"
+    // `30s`, `0.0.0.0` and `1-2` are texts; what YAML could take for a number is quoted.
+    let isTextWithDigit =
+      ("0"..."9").contains(first) && Double(text) == nil && !text.contains(":") && !text.hasPrefix("0x")
+      && !text.hasPrefix("0o")
+    guard isWord || isTextWithDigit else { return false }
     let words = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
     return !words.contains(text.lowercased()) && !text.hasSuffix(":")
       && text.unicodeScalars.allSatisfy { scalar in

@@ -87,7 +87,7 @@ extension Codec where T == String {
     Codec(
       kind: kind,
       read: { node, decoding in
-        guard let text = decoding.scalar(node, expected: kind) else { return nil }
+        guard let text = decoding.scalar(node, expected: "a \(kind)") else { return nil }
         if text.isEmpty, !allowEmpty { return decoding.fail(node, "must not be empty") }
         if text.count > limit { return decoding.fail(node, "is longer than \(limit) characters") }
         return text
@@ -110,7 +110,7 @@ extension Codec where T == Secret {
     Codec(
       kind: "secret",
       read: { node, decoding in
-        guard let text = decoding.scalar(node, expected: "text") else { return nil }
+        guard let text = decoding.scalar(node, expected: "a text") else { return nil }
         return text.isEmpty ? decoding.fail(node, "must not be empty") : Secret(text)
       }, show: { .string($0.description) })
   }
@@ -121,7 +121,7 @@ extension Codec where T == Int {
     Codec(
       kind: "\(kind), \(range.lowerBound) to \(range.upperBound)",
       read: { node, decoding in
-        guard let text = decoding.scalar(node, expected: "whole number") else { return nil }
+        guard let text = decoding.scalar(node, expected: "a whole number") else { return nil }
         guard let value = Int(text) else {
           return decoding.fail(node, "`\(text)` is not a whole number", code: ConfigurationCode.wrongType)
         }
@@ -138,7 +138,7 @@ extension Codec where T == Double {
     Codec(
       kind: "number, \(range.lowerBound) to \(range.upperBound)",
       read: { node, decoding in
-        guard let text = decoding.scalar(node, expected: "number") else { return nil }
+        guard let text = decoding.scalar(node, expected: "a number") else { return nil }
         guard let value = Double(text), value.isFinite else {
           return decoding.fail(node, "`\(text)` is not a number", code: ConfigurationCode.wrongType)
         }
@@ -170,7 +170,7 @@ extension Codec where T == Duration {
     Codec(
       kind: "duration, \(DurationText.write(shortest)) to \(DurationText.write(longest))",
       read: { node, decoding in
-        guard let text = decoding.scalar(node, expected: "duration") else { return nil }
+        guard let text = decoding.scalar(node, expected: "a duration") else { return nil }
         guard let value = DurationText.read(text) else {
           return decoding.fail(
             node, "`\(text)` is not a duration", code: ConfigurationCode.wrongType, hint: "write 250ms, 10s or 5m")

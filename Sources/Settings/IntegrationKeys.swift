@@ -120,7 +120,7 @@ enum IntegrationKeys {
   private static let headerValue = Codec<Secret>(
     kind: "text",
     read: { node, decoding in
-      guard let text = decoding.scalar(node, expected: "text") else { return nil }
+      guard let text = decoding.scalar(node, expected: "a text") else { return nil }
       guard text.utf8.allSatisfy({ $0 == 9 || (0x20...0x7E).contains($0) || $0 >= 0x80 }), text.count <= 8192 else {
         return decoding.fail(node, "is not a header's value")
       }

@@ -60,7 +60,11 @@ public enum YAML {
       let isDepth = problem.contains("nesting") || problem.contains("depth")
       let code = isDepth ? ConfigurationCode.limit : ConfigurationCode.syntax
       let around = context.map { " \($0.text)" } ?? ""
-      return failure(code, problem + around, SourcePosition(line: mark.line, column: mark.column), "")
+      let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+      let hasVariable = lines.indices.contains(mark.line - 1) && lines[mark.line - 1].contains("${")
+      return failure(
+        code, problem + around, SourcePosition(line: mark.line, column: mark.column),
+        hasVariable ? "inside { } and [ ], write \"${NAME}\" in quotes" : "")
     case .reader(let problem, let offset, _, _):
       return failure(ConfigurationCode.syntax, problem, offset.map { place(ofByte: $0, in: text) }, "")
     case .duplicatedKeysInMapping(let duplicates, let context):
