@@ -137,12 +137,12 @@ public struct RTPReceiver: Sendable {
     // What was not negotiated cannot prove a source.
     guard kind != .unknown || peer == lock.locked else { throw .unknownPayloadType }
     switch lock.check(peer, ssrc: packet.ssrc, sequence: packet.sequence, at: now) {
-    case .accepted: break
-    case .learned: newSource = nil
+    case .accepted: if packet.ssrc != ssrc { try prove(packet) }
+    case .learned: break
     case .unproven: throw .unprovenSource
     case .foreign: throw .foreignSource
     }
-    if packet.ssrc != ssrc { try adopt(packet) }
+    if packet.ssrc != ssrc { adopt(packet.ssrc) }
 
     let sequence: Int64
     switch tracker.receive(packet.sequence) {
@@ -173,20 +173,22 @@ public struct RTPReceiver: Sendable {
     return .audio
   }
 
-  /// A new SSRC from the locked peer (a transfer, a restarted phone) is believed with its second packet in sequence; the
-  /// very first source at once, since the lock has already proven it.
-  private mutating func adopt(_ packet: RTPPacketView) throws(RTPRejectReason) {
-    if ssrc != nil {
-      guard let seen = newSource, seen.ssrc == packet.ssrc, packet.sequence == seen.sequence &+ 1 else {
-        newSource = (packet.ssrc, packet.sequence)
-        throw .unprovenSource
-      }
+  /// A new SSRC from the locked peer (a transfer, a restarted phone) is believed with its second packet in sequence. One
+  /// from a peer just learned is believed at once, since the lock has already proven it.
+  private mutating func prove(_ packet: RTPPacketView) throws(RTPRejectReason) {
+    guard ssrc != nil else { return }
+    guard let seen = newSource, seen.ssrc == packet.ssrc, packet.sequence == seen.sequence &+ 1 else {
+      newSource = (packet.ssrc, packet.sequence)
+      throw .unprovenSource
     }
+  }
+
+  private mutating func adopt(_ new: SSRC) {
     newSource = nil
     receivedBefore += tracker.received
     lostBefore += max(0, tracker.lost)
     tracker = SequenceTracker(minSequential: 1)
     jitter.restart()
-    ssrc = packet.ssrc
+    ssrc = new
   }
 }

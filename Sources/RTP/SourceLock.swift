@@ -39,6 +39,8 @@ public struct SourceLock: Sendable {
   public private(set) var foreignPackets = 0
 
   private var lastHeard = Instant.zero
+  /// The first peer that was locked since the address was negotiated.
+  private var owner: RTPPeer?
   private var candidate: (peer: RTPPeer, ssrc: SSRC, sequence: UInt16, count: Int)?
 
   /// - Parameter expected: the peer of the negotiated SDP; nil or unspecified (`0.0.0.0`) where none is known.
@@ -57,6 +59,9 @@ public struct SourceLock: Sendable {
       candidate = nil
       return .accepted
     }
+    // Whoever was pushed aside after a silence (on hold, say) takes its place back with its first packet: the newcomer may
+    // have been an intruder, and a phone that has really moved is not heard from its old address again.
+    if let owner, peer == owner { return lock(peer, now) }
     if locked != nil, now - lastHeard < Self.relearnAfterSilence {
       foreignPackets += 1
       return .foreign
@@ -86,12 +91,14 @@ public struct SourceLock: Sendable {
     guard let new, !new.isUnspecified, new.port != 0, new != expected else { return }
     expected = new
     locked = nil
+    owner = nil
     candidate = nil
   }
 
   private mutating func lock(_ peer: RTPPeer, _ now: Instant) -> Verdict {
     let changed = locked != peer
     locked = peer
+    if owner == nil { owner = peer }
     lastHeard = now
     candidate = nil
     return changed ? .learned : .accepted

@@ -1,3 +1,5 @@
+// Offer and answer (RFC 3264): what we can do, met with what the peer describes, comes to what the call's audio will be.
+
 /// What we can do on one audio stream.
 public struct AudioCapabilities: Hashable, Sendable {
   /// In our order of preference; keypad events included where we take them.

@@ -125,7 +125,19 @@ import Testing
     #expect(lock.check(stranger, ssrc: SSRC(1), sequence: 2, at: at(2900)) == .foreign)
     #expect(lock.check(stranger, ssrc: SSRC(1), sequence: 3, at: at(3100)) == .unproven)
     #expect(lock.check(stranger, ssrc: SSRC(1), sequence: 4, at: at(3120)) == .learned)
-    #expect(lock.check(caller, ssrc: SSRC(1), sequence: 5, at: at(3140)) == .foreign)
+    let third = RTPPeer(ipv4: 0x0A00_0033, port: 4000)
+    #expect(lock.check(third, ssrc: SSRC(1), sequence: 5, at: at(3140)) == .foreign)
+  }
+
+  @Test func whoComesBackFromHoldTakesItsPlaceFromAnIntruder() {
+    var lock = SourceLock(mode: .symmetric, expected: nil)
+    _ = lock.check(caller, ssrc: SSRC(1), sequence: 1, at: at(0))
+    _ = lock.check(caller, ssrc: SSRC(1), sequence: 2, at: at(20))
+    _ = lock.check(stranger, ssrc: SSRC(2), sequence: 1, at: at(5000))
+    #expect(lock.check(stranger, ssrc: SSRC(2), sequence: 2, at: at(5020)) == .learned)
+    #expect(lock.check(caller, ssrc: SSRC(1), sequence: 3, at: at(5030)) == .learned)
+    #expect(lock.check(stranger, ssrc: SSRC(2), sequence: 3, at: at(5040)) == .foreign)
+    #expect(lock.remote == caller)
   }
 
   @Test func aReInviteMovesTheLockOnlyWhenTheAddressChanges() {
