@@ -28,8 +28,24 @@ public final class LossConcealer {
   /// Fills `samples` with a continuation of what came before.
   public func conceal(into samples: UnsafeMutableBufferPointer<Int16>) {
     guard let base = samples.baseAddress, !samples.isEmpty else { return }
+    straightenHistory()
     plc_fillin(state, base, Int32(clamping: samples.count))
     concealedSamples += samples.count
+  }
+
+  /// Turns the ring of past samples so that it begins at index 0. `plc_fillin` would do that itself, but SpanDSP 0.0.6
+  /// does it with `memcpy` over overlapping memory, which is undefined; a straight ring it leaves alone.
+  private func straightenHistory() {
+    let start = Int(state.pointee.buf_ptr)
+    let isStraight = withUnsafeMutableBytes(of: &state.pointee.history) { bytes in
+      let history = bytes.assumingMemoryBound(to: Int16.self)
+      guard start > 0, start < history.count, history.count <= 280 else { return false }
+      var straight = InlineArray<280, Int16>(repeating: 0)
+      for i in 0..<history.count { straight[i] = history[(start + i) % history.count] }
+      for i in 0..<history.count { history[i] = straight[i] }
+      return true
+    }
+    if isStraight { state.pointee.buf_ptr = 0 }
   }
 }
 
