@@ -64,7 +64,11 @@ struct ShowConfigCommand: ParsableCommand {
 extension CommandFailure {
   /// A configuration that cannot be used: one error as one sentence, several as a list.
   init(configuration errors: Diagnostics) {
-    let lines = errors.all.filter { $0.severity == .error }.map(\.description)
+    // `error:` stands in front of the whole already.
+    let lines = errors.all.filter { $0.severity == .error }.map { error in
+      let place = error.position.map { "\(error.file):\($0)" } ?? error.file
+      return "\(place): \(error.message)" + (error.hint.isEmpty ? "" : " (\(error.hint))") + " [\(error.code)]"
+    }
     self.init(
       lines.count == 1
         ? lines[0] : "the configuration has \(lines.count) errors:\n" + lines.map { "  \($0)" }.joined(separator: "\n"))

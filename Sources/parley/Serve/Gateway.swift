@@ -174,12 +174,13 @@ final class Gateway: Sendable {
       throw CommandFailure("the dialogs cannot be loaded: \(error) (runtime.dialog_dir)")
     }
     for diagnostic in catalog.diagnostics {
-      standardError("\(diagnostic)\n")
-      if diagnostic.severity == .error {
-        logger.error(
-          "dialog refused",
-          metadata: ["code": "\(diagnostic.code)", "file": "\(diagnostic.file)", "reason": "\(diagnostic.message)"])
-      }
+      logger.log(
+        level: diagnostic.severity == .error ? .error : .warning,
+        diagnostic.severity == .error ? "dialog refused" : "dialog has a flaw",
+        metadata: [
+          "code": "\(diagnostic.code)", "place": "\(diagnostic.file):\(diagnostic.position?.description ?? "1:1")",
+          "reason": "\(diagnostic.message)", "hint": "\(diagnostic.hint)",
+        ])
     }
     if catalog.dialogs.isEmpty {
       throw CommandFailure("no dialog in \(folder) can serve (runtime.dialog_dir); 'parley dialog check' explains why")
