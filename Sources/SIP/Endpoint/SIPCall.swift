@@ -226,13 +226,16 @@ struct SIPServerTransaction: Sendable {
 
   var machine: Machine
   let key: SIPServerKey
-  let request: SIPMessage
+  /// Let go with the final response: a transaction lives 32 s longer, and a request can hold 64 KiB.
+  var request: SIPMessage?
   /// Where the request came from, and where responses go (18.2.2).
   let source: SIPPeer
   var replyPeer: SIPPeer
   /// The To tag of our responses.
   let toTag: String
   let mergeKey: String?
+  /// Of the topmost Via: where a response goes when its connection is gone.
+  let viaPort: Int
   var lastResponse: [UInt8] = []
   /// The call that an INVITE belongs to.
   var call: UInt64?

@@ -48,6 +48,9 @@ public struct SIPLimits: Hashable, Sendable {
 public struct SIPConfiguration: Sendable {
   /// What Via and Contact carry, per transport that the owner listens on.
   public var localAddresses: [SIPTransport: SIPHostPort] = [:]
+  /// The host that one peer is told in place of that of ``localAddresses``, where the machine has several: the address from
+  /// which the peer is reached. nil, or a nil result: the same host for everyone.
+  public var localHost: (@Sendable (SIPPeer) -> String?)?
   /// The user part of our Contact.
   public var contactUser = "parley"
   /// User-Agent and Server; empty for none.

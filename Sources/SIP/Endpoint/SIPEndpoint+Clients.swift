@@ -155,9 +155,8 @@ extension SIPEndpoint {
 
   private mutating func makeBranch() -> String { SIPVia.cookie + random.token(16) }
 
-  private func via(_ transport: SIPTransport, _ branch: String) -> String {
-    let local = configuration.localAddresses[transport] ?? SIPHostPort(host: "0.0.0.0", port: 5060)
-    return "SIP/2.0/\(transport.viaName) \(local);branch=\(branch);rport"
+  private func via(_ peer: SIPPeer, _ branch: String) -> String {
+    "SIP/2.0/\(peer.transport.viaName) \(local(towards: peer));branch=\(branch);rport"
   }
 
   /// A request within a dialog (12.2.1.1). `sequence` is the dialog's own unless an ACK repeats its INVITE's.
@@ -168,7 +167,7 @@ extension SIPEndpoint {
     let branch = makeBranch()
     let (uri, routes) = dialog.route
     var writer = SIPMessageWriter(request: method, uri: uri)
-    writer.add(.via, via(dialog.peer.transport, branch))
+    writer.add(.via, via(dialog.peer, branch))
     writer.add(.maxForwards, "70")
     for route in routes { writer.add(.route, route) }
     writer.add(.from, dialog.localAddress)
@@ -186,16 +185,16 @@ extension SIPEndpoint {
     return makeInvite(
       uri: uri, target: dialog.remoteTarget, from: dialog.localAddress, fromTag: dialog.localTag,
       to: dialog.remoteAddress, callID: dialog.callID, sequence: dialog.localSequence, routes: routes,
-      transport: dialog.peer.transport, headers: [], body: body)
+      peer: dialog.peer, headers: [], body: body)
   }
 
   mutating func makeInvite(
     uri: String, target: SIPURI, from: String, fromTag: String, to: String, callID: String, sequence: UInt32,
-    routes: [String], transport: SIPTransport, headers: [SIPHeaderField], body: SIPBody?
+    routes: [String], peer: SIPPeer, headers: [SIPHeaderField], body: SIPBody?
   ) -> ([UInt8], SIPInviteTemplate) {
     let branch = makeBranch()
     let template = SIPInviteTemplate(
-      uri: uri, target: target, via: via(transport, branch), branch: branch, from: from, fromTag: fromTag, to: to,
+      uri: uri, target: target, via: via(peer, branch), branch: branch, from: from, fromTag: fromTag, to: to,
       callID: callID, sequence: sequence, routes: routes, hasOffer: body != nil)
     var writer = SIPMessageWriter(request: .invite, uri: uri)
     writer.add(.via, template.via)
@@ -205,7 +204,7 @@ extension SIPEndpoint {
     writer.add(.to, to)
     writer.add(.callID, callID)
     writer.add(.cseq, "\(sequence) INVITE")
-    writer.add(.contact, contact(transport))
+    writer.add(.contact, contact(towards: peer))
     writer.add(allow)
     writer.add(accept)
     if !configuration.supported.isEmpty { writer.add(.supported, configuration.supported.joined(separator: ", ")) }
@@ -229,13 +228,13 @@ extension SIPEndpoint {
     from.tag = request.fromTag ?? random.token(10)
     let callID = request.callID ?? random.token(24)
     var writer = SIPMessageWriter(request: request.method, uri: request.target.description)
-    writer.add(.via, via(request.peer.transport, branch))
+    writer.add(.via, via(request.peer, branch))
     writer.add(.maxForwards, "70")
     writer.add(.from, from.description)
     writer.add(.to, (request.to ?? SIPNameAddress(uri: request.target)).description)
     writer.add(.callID, callID)
     writer.add(.cseq, "\(request.cseq ?? 1) \(request.method)")
-    writer.add(.contact, contact(request.peer.transport))
+    writer.add(.contact, contact(towards: request.peer))
     writer.add(accept)
     if !configuration.product.isEmpty { writer.add(.userAgent, configuration.product) }
     for header in request.headers { writer.add(header) }

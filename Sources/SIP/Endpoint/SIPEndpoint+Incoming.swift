@@ -96,12 +96,13 @@ extension SIPEndpoint {
   mutating func accept(
     _ server: UInt64, hasOffer: Bool, body: SIPBody?, headers: [SIPHeaderField], at now: Instant
   ) -> SIPCall.Unacknowledged? {
-    guard let bytes = respond(server, status: 200, headers: headers, body: body, at: now),
-      let transaction = servers[server]
+    guard let sequence = servers[server]?.request?.cseq.number,
+      let bytes = respond(server, status: 200, headers: headers, body: body, at: now),
+      let peer = servers[server]?.replyPeer
     else { return nil }
     let timers = configuration.timers
     return .init(
-      server: server, sequence: transaction.request.cseq.number, response: bytes, peer: transaction.replyPeer,
+      server: server, sequence: sequence, response: bytes, peer: peer,
       hasOffer: hasOffer, resendAt: now + timers.t1, interval: timers.t1, until: now + timers.transaction)
   }
 

@@ -23,7 +23,7 @@ extension SIPEndpoint {
     let (bytes, template) = makeInvite(
       uri: invite.target.description, target: invite.target, from: from.description, fromTag: tag,
       to: to.description, callID: callID, sequence: invite.cseq ?? 1, routes: invite.routes,
-      transport: invite.peer.transport, headers: invite.headers, body: invite.body)
+      peer: invite.peer, headers: invite.headers, body: invite.body)
     let client = makeClient(
       .invite, template.branch, bytes, to: invite.peer, user: .call(id), template: template, at: now)
     calls[id] = SIPCall(

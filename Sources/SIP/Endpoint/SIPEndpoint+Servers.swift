@@ -128,7 +128,7 @@ extension SIPEndpoint {
         ? .invite(SIPInviteServerMachine(timers: configuration.timers, isReliable: isReliable))
         : .request(SIPRequestServerMachine(timers: configuration.timers, isReliable: isReliable)),
       key: key, request: request, source: peer, replyPeer: replyPeer(request, from: peer),
-      toTag: toTag ?? request.to.tag ?? random.token(10), mergeKey: mergeKey)
+      toTag: toTag ?? request.to.tag ?? random.token(10), mergeKey: mergeKey, viaPort: request.topVia?.port ?? 5060)
     serverIDs[key] = id
     if let mergeKey { merges[mergeKey] = id }
     return id
@@ -166,13 +166,15 @@ extension SIPEndpoint {
     _ id: UInt64, status: Int, reason: String? = nil, headers: [SIPHeaderField] = [], body: SIPBody? = nil,
     at now: Instant
   ) -> [UInt8]? {
-    guard let effects = servers[id]?.respond(status: status, at: now), effects.contains(.send), let server = servers[id]
+    guard let effects = servers[id]?.respond(status: status, at: now), effects.contains(.send),
+      let server = servers[id], let request = server.request
     else { return nil }
     let bytes = response(
-      to: server.request, from: server.source, status: status, reason: reason, toTag: server.toTag, headers: headers,
+      to: request, from: server.source, status: status, reason: reason, toTag: server.toTag, headers: headers,
       body: body)
     if status >= 200 {
-      counters.served[.init(method: server.request.method.label, status: status), default: 0] += 1
+      counters.served[.init(method: request.method.label, status: status), default: 0] += 1
+      servers[id]?.request = nil
     }
     servers[id]?.lastResponse = bytes
     send(bytes, to: server.replyPeer)
@@ -221,7 +223,7 @@ extension SIPEndpoint {
     writer.add(.cseq, request.cseq.description)
     if request.method == .invite, (101..<300).contains(status) {
       for value in request.lines(.recordRoute) { writer.add(.recordRoute, value) }
-      writer.add(.contact, contact(peer.transport))
+      writer.add(.contact, contact(towards: peer))
       writer.add(allow)
       if !configuration.supported.isEmpty { writer.add(.supported, configuration.supported.joined(separator: ", ")) }
     }
@@ -245,8 +247,15 @@ extension SIPEndpoint {
         ? [] : [SIPHeaderField("Supported", configuration.supported.joined(separator: ", "))])
   }
 
-  func contact(_ transport: SIPTransport) -> String {
-    let local = configuration.localAddresses[transport] ?? SIPHostPort(host: "0.0.0.0", port: 5060)
-    return "<sip:\(configuration.contactUser)@\(local)\(transport == .udp ? "" : ";transport=\(transport.rawValue)")>"
+  /// What Via and Contact call us when they go to `peer`.
+  func local(towards peer: SIPPeer) -> SIPHostPort {
+    var local = configuration.localAddresses[peer.transport] ?? SIPHostPort(host: "0.0.0.0", port: 5060)
+    if let host = configuration.localHost?(peer) { local.host = host }
+    return local
+  }
+
+  func contact(towards peer: SIPPeer) -> String {
+    let transport = peer.transport == .udp ? "" : ";transport=\(peer.transport.rawValue)"
+    return "<sip:\(configuration.contactUser)@\(local(towards: peer))\(transport)>"
   }
 }

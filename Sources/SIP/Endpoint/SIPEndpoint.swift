@@ -100,7 +100,7 @@ public struct SIPEndpoint: Sendable {
     for id in servers.keys where servers[id]?.replyPeer.connection == connection {
       guard let server = servers[id] else { continue }
       servers[id]?.replyPeer = SIPPeer(
-        server.source.transport, host: server.source.host, port: server.request.topVia?.port ?? 5060)
+        server.source.transport, host: server.source.host, port: server.viaPort)
     }
     for id in calls.keys {
       switch calls[id]?.phase {

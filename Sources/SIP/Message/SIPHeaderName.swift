@@ -73,24 +73,29 @@ public enum SIPHeaderName: UInt8, Hashable, Sendable, CaseIterable {
     }
   }
 
-  private static let byName: [[UInt8]: SIPHeaderName] = {
-    var table: [[UInt8]: SIPHeaderName] = [:]
+  /// The known names in lower case, by their length: a look-up compares a few bytes and allocates nothing.
+  private static let byLength: [[(name: SIPHeaderName, text: [UInt8])]] = {
+    var table: [[(name: SIPHeaderName, text: [UInt8])]] = []
+    func insert(_ name: SIPHeaderName, _ text: [UInt8]) {
+      while table.count <= text.count { table.append([]) }
+      table[text.count].append((name, text))
+    }
     for name in allCases where name != .other {
-      table[name.text.utf8.map(asciiLowercase)] = name
-      if name.compact != 0 { table[[name.compact]] = name }
+      insert(name, name.text.utf8.map(asciiLowercase))
+      if name.compact != 0 { insert(name, [name.compact]) }
     }
     return table
   }()
 
-  /// The longest known name: longer ones are `other` without a look-up.
-  private static let longest = 20
-
   init(_ bytes: some RandomAccessCollection<UInt8>) {
-    guard bytes.count <= SIPHeaderName.longest else {
-      self = .other
+    self = .other
+    let table = SIPHeaderName.byLength
+    guard bytes.count < table.count else { return }
+    for candidate in table[bytes.count]
+    where zip(bytes, candidate.text).allSatisfy({ asciiLowercase($0) == $1 }) {
+      self = candidate.name
       return
     }
-    self = SIPHeaderName.byName[bytes.map(asciiLowercase)] ?? .other
   }
 
   /// The header that `text` names, long or compact, in any case.
