@@ -123,10 +123,10 @@ final class Gateway {
     return (states, reason, id)
   }
 
-  func metric(_ name: String) throws -> Double? {
+  func metric(_ name: String) throws -> Double {
     let text = try Tools.run("curl", ["-sS", "http://127.0.0.1:\(metricsPort)/metrics"]).output
     let values = text.split(separator: "\n").filter { $0.hasPrefix(name) && !$0.hasPrefix("#") }
       .compactMap { $0.split(separator: " ").last.flatMap { Double($0) } }
-    return values.isEmpty ? nil : values.reduce(0, +)
+    return values.reduce(0, +)
   }
 }
