@@ -126,7 +126,10 @@ final class Phone: Sendable {
       return promise.futureResult
     }
 
+    private(set) var ticks = 0
+
     func tick(now: Instant) {
+      ticks += 1
       socket.receive(into: buffer, limit: 100) { datagram in
         if let view = try? RTPPacketView(datagram.bytes), view.payloadType == .pcmu {
           let sum = view.payload.reduce(0.0) { $0 + Double(abs(Int(G711.decode($1, law: .ulaw)))) }

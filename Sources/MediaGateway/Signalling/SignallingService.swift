@@ -119,8 +119,11 @@ final class SignallingService {
     configuration.product = settings.product
     configuration.retryAfterSeconds = Self.retryAfterSeconds
     configuration.limits.calls = settings.maxCalls + 64
-    // What the rest of the world would reach us at; a peer on this machine is answered from the same place.
-    let general = advertised(towards: PeerAddress(ipv4: 0xC000_0201, port: 5060))
+    // 192.0.2.1 stands for the rest of the world; a peer on another network is told the address it reaches us at.
+    let general = Self.advertised(settings, towards: PeerAddress(ipv4: 0xC000_0201, port: 5060))
+    configuration.localHost = { peer in
+      PeerAddress(peer.host, port: peer.port).map { Self.advertised(settings, towards: $0) }
+    }
     var addresses: [ListeningAddress] = []
     for transport in settings.sipTransports {
       guard let bound = sockets.bound[transport] else { continue }
@@ -133,8 +136,7 @@ final class SignallingService {
   }
 
   /// The address that a peer is told: the configured one, the bound one, or the one that it is reached from.
-  private func advertised(towards peer: PeerAddress) -> String {
-    let settings = context.configuration
+  private static func advertised(_ settings: MediaGatewayConfiguration, towards peer: PeerAddress) -> String {
     if let configured = settings.advertisedAddress { return configured }
     if let bound = PeerAddress(settings.host, port: 0), !bound.isUnspecified { return settings.host }
     return localAddress(towards: peer)?.host ?? "127.0.0.1"
@@ -259,7 +261,7 @@ final class SignallingService {
     calls[handle] = mailbox
     changed()
     let context = context
-    let address = advertised(towards: peer)
+    let address = Self.advertised(context.configuration, towards: peer)
     let offer = call.offer
     media.eventLoop.execute {
       guard let loop = media.value else { return context.signalling.perform(.reject(handle, 503, nil)) }
