@@ -140,4 +140,31 @@ import Testing
     call.give(.speech(HeardSpeech(transcript: "blue")))
     #expect(call.states == ["start", "ask", "end"])
   }
+
+  @Test func aWrongKeyRepeatsThePromptInEitherOrder() throws {
+    for keyFirst in [true, false] {
+      var call = try Call(Self.yaml)
+      let id = try #require(call.playing.first).id
+      if keyFirst { call.give(.digit("7")) }
+      call.give(.playbackInterrupted(id, heard: "On", byCaller: true))
+      if !keyFirst { call.give(.digit("7")) }
+      #expect(call.said == ["One.", "One."], "key first: \(keyFirst)")
+    }
+  }
+
+  @Test func theNextSentenceIsHeardAgainAfterAPartialDecided() throws {
+    var call = try Call(
+      """
+      states:
+        start: { transitions: [{ event: speech_partial, when: "transcript == 'stop'", target: next }] }
+        next: { transitions: [{ event: speech, target: end }] }
+        end: { terminal: true }
+      """)
+    call.give(.speechStarted)
+    call.give(.speechPartial(transcript: "stop"))
+    // The end of that sentence never comes; a new one begins.
+    call.give(.speechStarted)
+    call.give(.speech(HeardSpeech(transcript: "hello")))
+    #expect(call.states == ["start", "next", "end"])
+  }
 }

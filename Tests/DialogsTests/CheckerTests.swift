@@ -204,6 +204,16 @@ import Testing
     #expect(outcome.diagnostics.map { $0.position?.column }.prefix(2) == [19, 32])
   }
 
+  @Test func anErrorBehindManyWarningsStillCounts() throws {
+    var yaml = "states:\n  start: { terminal: true }\n"
+    for i in 0..<300 { yaml += "  s\(i): { on_enter: [{ action: set_variable, v\(i)x\(i): 1 }], terminal: true }\n" }
+    yaml += "  last: { termnal: true }\n"
+    let outcome = try load(yaml)
+    #expect(outcome.dialog == nil)
+    #expect(outcome.diagnostics.contains { $0.code == "D002" })
+    #expect(outcome.diagnostics.count <= 200)
+  }
+
   @Test func reportsAreData() throws {
     let report = DialogLoader.report(try load("name: x").diagnostics)
     #expect(

@@ -96,6 +96,24 @@ import Testing
     #expect(!traces.contains { $0.contains("4711") || $0.contains("4 7 1 1") })
   }
 
+  @Test func failuresDoNotQuoteSecrets() throws {
+    var call = try Call(
+      """
+      variables: { code: { value: "", mask: true }, n: 0 }
+      states:
+        start:
+          on_enter:
+            - { action: collect_digits, min: 2, max: 2, into: code }
+            - { action: set_variable, n: "int(code)" }
+            - { action: play_tts, text: "{{ int(code) }}" }
+          transitions: [{ event: poke, when: "int(code) > 1", target: start }, { event: no_input, target: start }]
+      """)
+    call.press("1*")
+    call.give(.custom(name: "poke", data: .null))
+    #expect(call.failures == ["expression", "expression", "expression"])
+    #expect(!call.actions.contains { "\($0)".contains("1*") })
+  }
+
   @Test func severalKeysMakeOneEvent() throws {
     let yaml = """
       states:

@@ -491,6 +491,37 @@ import Testing
     #expect(call.hangups == ["normal"])
   }
 
+  @Test func aHandlerThatLoopsAgainEndsTheCall() throws {
+    let call = try Call(
+      """
+      settings: { max_depth: 20 }
+      on: [{ event: error, target: start }]
+      states:
+        start: { on_enter: [{ action: goto, target: b }] }
+        b: { on_enter: [{ action: goto, target: start }] }
+      """)
+    #expect(call.failures == ["max_depth"])
+    #expect(call.hangups == ["error"])
+    #expect(call.states.count < 40)
+  }
+
+  @Test func aTimeoutThatNobodyTakesIsSilence() throws {
+    var call = try Call(
+      """
+      states:
+        start:
+          on_enter: [{ action: play_tts, text: "Hello?" }]
+          transitions: [{ event: speech, when: "transcript == 'yes'", target: start }]
+          timeout: 2s
+      """)
+    for _ in 0..<3 {
+      call.promptsEnd()
+      call.wait(.seconds(2))
+    }
+    #expect(call.said == ["Hello?", "Hello?", "Hello?"])
+    #expect(call.hangups == ["normal"])
+  }
+
   @Test func aFailedPromptDoesNotHoldTheDialog() throws {
     var call = try Call(Self.menu)
     call.give(.playbackFailed(PlaybackID(1), message: "no such voice"))

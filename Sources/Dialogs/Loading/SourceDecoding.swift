@@ -10,10 +10,15 @@ struct SourceDecoding {
 
   init(file: String) { self.file = file }
 
-  var hasErrors: Bool { diagnostics.contains { $0.severity == .error } }
+  /// Counted apart, so that an error behind too many warnings still keeps the dialog out.
+  private(set) var hasErrors = false
 
   mutating func report(_ code: DialogCode, _ position: SourcePosition?, _ message: String, _ hint: String = "") {
-    guard diagnostics.count < Self.diagnosticLimit else { return }
+    if code.severity == .error { hasErrors = true }
+    guard
+      diagnostics.count < Self.diagnosticLimit
+        || code.severity == .error && diagnostics.count < 2 * Self.diagnosticLimit
+    else { return }
     let diagnostic = Diagnostic(
       code: code.rawValue, severity: code.severity, file: file, position: position, message: message, hint: hint)
     if !diagnostics.contains(diagnostic) { diagnostics.append(diagnostic) }

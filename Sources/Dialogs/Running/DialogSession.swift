@@ -250,6 +250,7 @@ extension DialogSession {
     var isLoop: Bool
     /// A filler is finished even when the state is left.
     var isFiller: Bool
+    var allowsBargeIn: Bool
   }
 
   struct PendingHook: Sendable {
@@ -270,8 +271,14 @@ extension DialogSession {
     var isFatal = false
     /// It has no default behaviour.
     var isOptional = false
+    /// Keys are behind it, not speech.
+    var isByKeys = false
 
-    init(_ name: String, _ sets: [(String, Value)] = [], isFatal: Bool = false, isOptional: Bool = false) {
+    init(
+      _ name: String, _ sets: [(String, Value)] = [], isFatal: Bool = false, isOptional: Bool = false,
+      isByKeys: Bool = false
+    ) {
+      self.isByKeys = isByKeys
       self.name = name
       self.sets = sets
       self.isFatal = isFatal

@@ -176,11 +176,12 @@ extension DialogSession {
   ) {
     lastPlayback += 1
     let id = PlaybackID(lastPlayback)
-    playing.append(Playing(id: id, isLoop: loop, isFiller: isFiller))
+    let isCuttable = allowsBargeIn(bargeIn)
+    playing.append(Playing(id: id, isLoop: loop, isFiller: isFiller, allowsBargeIn: isCuttable))
     out.append(
       .say(
         DialogPrompt(
-          id: id, source: source, voice: voice, speed: speed, language: language, bargeIn: allowsBargeIn(bargeIn),
+          id: id, source: source, voice: voice, speed: speed, language: language, bargeIn: isCuttable,
           cache: cache, loop: loop, recordedText: recordedText)))
     if wait, let last = runs.indices.last { runs[last].wait = .playback(id) }
   }
@@ -240,7 +241,7 @@ extension DialogSession {
     do {
       return try evaluation.text(of: template)
     } catch {
-      fail("expression", "`\(template.source.prefix(80))`: \(error.message)")
+      failExpression(template.source, template.names, error)
       return nil
     }
   }
@@ -250,9 +251,15 @@ extension DialogSession {
     do {
       return try evaluation.value(of: source)
     } catch {
-      fail("expression", error.message)
+      failExpression("", source.names, error)
       return nil
     }
+  }
+
+  /// The message may quote a value, which must not be a secret.
+  private mutating func failExpression(_ source: String, _ names: Set<String>, _ error: EvaluationError) {
+    let message = names.isDisjoint(with: masked) ? error.message : "an expression with a masked variable failed"
+    fail("expression", source.isEmpty ? message : "`\(source.prefix(80))`: \(message)")
   }
 
   /// The values as records may see them.

@@ -8,6 +8,7 @@ extension DialogSession {
     case .callAnswered, .hangup: break
     case .speechStarted:
       speakingSince = speakingSince ?? now
+      skipsNextSpeech = false
       callerWasActive()
       events.append(Event("speech_started", isOptional: true))
     case .speechPartial(let transcript):
@@ -219,12 +220,12 @@ extension DialogSession {
     case "dtmf":
       if let state, (state.transitions + dialog.transitions).contains(where: { $0.event == "dtmf" }) {
         noMatchCount += 1
-        events.append(Event("no_match", [("no_match_count", .int(Int64(noMatchCount)))]))
+        events.append(Event("no_match", [("no_match_count", .int(Int64(noMatchCount)))], isByKeys: true))
       } else {
         trace(.eventIgnored(state: currentState, event: event.name))
       }
-    case "no_match": sayAgain(event.name, attempt: noMatchCount)
-    case "no_input": sayAgain(event.name, attempt: noInputCount)
+    case "no_match": sayAgain(event.name, attempt: noMatchCount, isByKeys: event.isByKeys)
+    case "no_input": sayAgain(event.name, attempt: noInputCount, isByKeys: false)
     case "timeout":
       if let next = state?.timeoutNext, let target = dialog.index(ofState: next) {
         take(target: target, actions: [], trigger: "timeout")
@@ -263,7 +264,10 @@ extension DialogSession {
     evaluation.values["last_event"] = .string(event)
     let own = state.flatMap { transition(for: event, in: $0.transitions, &evaluation) }
     let found = own ?? transition(for: event, in: dialog.transitions, &evaluation)
-    for problem in evaluation.problems { fail("expression", problem) }
+    for (condition, problem) in evaluation.problems {
+      let message = condition.names.isDisjoint(with: masked) ? problem : "a condition with a masked variable failed"
+      fail("expression", "`\(condition.source.prefix(80))`: \(message)")
+    }
     return found
   }
 
@@ -320,8 +324,14 @@ extension DialogSession {
   }
 
   /// The default for silence and for speech that fits nothing: say it again, and end the call when that does not help.
-  private mutating func sayAgain(_ event: String, attempt: Int) {
+  private mutating func sayAgain(_ event: String, attempt: Int, isByKeys: Bool) {
     guard let state else { return }
+    // A key that cuts the prompt may come before the word of the cut: that prompt counts as over.
+    if isByKeys {
+      for prompt in playing where prompt.allowsBargeIn {
+        for i in runs.indices where runs[i].wait == .playback(prompt.id) { runs[i].wait = .none }
+      }
+    }
     // While a prompt or a hook is still under way the caller has the question before them: nothing to repeat.
     if runs.contains(where: {
       if case .playback = $0.wait { true } else if case .hook = $0.wait { true } else { false }
@@ -393,7 +403,7 @@ extension DialogSession {
 struct SessionEvaluation {
   var values: [String: Value]
   let wallMs: Int64
-  var problems: [String] = []
+  var problems: [(condition: Expression, message: String)] = []
 
   init(values: [String: Value], wallMs: Int64) {
     self.values = values
@@ -405,7 +415,7 @@ struct SessionEvaluation {
     do {
       return try evaluation.isTrue(condition)
     } catch {
-      problems.append("`\(condition.source)`: \(error.message)")
+      problems.append((condition, error.message))
       return false
     }
   }
