@@ -9,6 +9,8 @@ import Testing
     var lossPercent: UInt64
     var duplicatePercent: UInt64
     var jitterMs: UInt64
+    /// One TCP connection instead: in order, in portions of any size.
+    var isStream = false
   }
 
   /// One side: its endpoint, and an owner that does the next thing at random moments.
@@ -22,9 +24,9 @@ import Testing
     var callIDs: [SIPCallHandle: String] = [:]
     var problems: [String] = []
 
-    init(_ host: String, _ seed: UInt64) {
+    init(_ host: String, _ seed: UInt64, _ network: Network) {
       endpoint = makeEndpoint(host, seed: seed)
-      peer = SIPPeer(.udp, host: host, port: 5060)
+      peer = SIPPeer(network.isStream ? .tcp : .udp, host: host, port: 5060, connection: network.isStream ? 1 : nil)
     }
   }
 
@@ -47,7 +49,7 @@ import Testing
     init(seed: UInt64, network: Network) {
       random = SeededRandom(seed: seed)
       self.network = network
-      sides = [Side("192.0.2.1", seed &* 3 &+ 1), Side("192.0.2.2", seed &* 5 &+ 2)]
+      sides = [Side("192.0.2.1", seed &* 3 &+ 1, network), Side("192.0.2.2", seed &* 5 &+ 2, network)]
     }
 
     mutating func chance(_ percent: UInt64) -> Bool { random.next() % 100 < percent }
@@ -86,7 +88,11 @@ import Testing
     mutating func perform(_ step: Step) {
       switch step {
       case .packet(let to, let bytes):
-        handle(sides[to].endpoint.receive(datagram: bytes, from: sides[1 - to].peer, at: now), side: to)
+        let from = sides[1 - to].peer
+        handle(
+          network.isStream
+            ? sides[to].endpoint.receive(stream: bytes, from: from, at: now)
+            : sides[to].endpoint.receive(datagram: bytes, from: from, at: now), side: to)
       case .place(let i, let delayedOffer):
         guard let target = SIPURI("sip:x@\(sides[1 - i].peer.host)") else { return }
         let (call, actions) = sides[i].endpoint.invite(
@@ -117,6 +123,14 @@ import Testing
     mutating func handle(_ actions: [SIPAction], side i: Int) {
       for action in actions {
         switch action {
+        case .send(let bytes, let peer) where network.isStream && peer == sides[1 - i].peer:
+          packets += 1
+          var at = 0
+          while at < bytes.count {
+            let end = min(bytes.count, at + 1 + Int(random.next() % 500))
+            schedule(.packet(to: 1 - i, Array(bytes[at..<end])), after: .milliseconds(10))
+            at = end
+          }
         case .send(let bytes, let peer):
           guard peer == sides[1 - i].peer else {
             sides[i].problems.append("sent to \(peer)")
@@ -173,6 +187,7 @@ import Testing
     Network(lossPercent: 0, duplicatePercent: 0, jitterMs: 1),
     Network(lossPercent: 0, duplicatePercent: 30, jitterMs: 400),
     Network(lossPercent: 15, duplicatePercent: 10, jitterMs: 100),
+    Network(lossPercent: 0, duplicatePercent: 0, jitterMs: 1, isStream: true),
     Network(lossPercent: 40, duplicatePercent: 20, jitterMs: 700),
   ])
   func everyCallEndsInAgreement(_ network: Network) {
