@@ -161,6 +161,22 @@ private let loud = (0..<32_000).map { Int16($0 % 40 < 20 ? 9000 : -9000) }
     await rig.gateway.stop()
   }
 
+  @Test func listeningEverywhereItTellsEachCallerTheAddressItReachesUsAt() async throws {
+    let rig = try await Rig { $0.host = "0.0.0.0" }
+    let port = try rig.address().port
+    let phone = try await Phone.make(server: ListeningAddress(transport: .udp, host: "127.0.0.1", port: port))
+    try await phone.run { $0.dial() }
+    let call = try #require(await rig.speech.next())
+    #expect(await call.next { if case .answered = $0 { true } else { false } } != nil)
+    try await phone.heard { !$0.headers.isEmpty }
+    #expect(try await phone.run { $0.media.leg?.format.remote?.host } == "127.0.0.1")
+    #expect(try await phone.run { $0.contactHost } == "127.0.0.1")
+    call.tell(.hangup(.normal))
+    #expect(await phone.next { if case .ended = $0 { true } else { false } } == .ended(.remoteHangup, status: 0))
+    await phone.close()
+    await rig.gateway.stop()
+  }
+
   @Test func holdAndResumeAreToldAndObeyed() async throws {
     let rig = try await Rig()
     let (phone, call) = try await rig.call()

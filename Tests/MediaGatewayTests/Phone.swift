@@ -177,6 +177,8 @@ final class Phone: Sendable {
     private var exchange = OfferAnswer(sessionID: 4711)
     private var timer: Scheduled<Void>?
     private(set) var call: SIPCallHandle?
+    /// The host of the other side's Contact.
+    private(set) var contactHost: String?
     var answersReinvites = true
 
     init(loop: any EventLoop, transport: SIPTransport, server: ListeningAddress, tell: @escaping (Event) -> Void) throws
@@ -301,6 +303,7 @@ final class Phone: Sendable {
       switch event {
       case .progress(_, let progress): tell(.progress(progress.status))
       case .answered(let call, let answer):
+        contactHost = answer.message.contact?.uri.host
         if answer.needsAnswer {
           guard let body = answer.body, let offer = try? SessionDescription(parsing: body.bytes),
             let made = try? exchange.answer(offer, with: capabilities())
