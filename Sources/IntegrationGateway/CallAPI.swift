@@ -18,7 +18,7 @@ final class CallAPI: Sendable {
   let dialogs: @Sendable () -> [DialogListing]
   let logger: Logger
   let streams: EventStreams
-  private let traffic = Traffic()
+  private let traffic: Traffic
   private let answers = RememberedAnswers(limit: APILimits.rememberedAnswers)
 
   init(
@@ -31,8 +31,10 @@ final class CallAPI: Sendable {
     self.commands = commands
     self.dialogs = dialogs
     self.logger = logger
+    traffic = Traffic()
     streams = EventStreams(
-      log: eventLog, keepAlive: configuration.keepAliveInterval, buffer: configuration.streamBuffer, logger: logger)
+      log: eventLog, keepAlive: configuration.keepAliveInterval, buffer: configuration.streamBuffer, traffic: traffic,
+      logger: logger)
   }
 
   /// Refuses from now on, ends the streams, and waits for the answers that are under way.
@@ -58,7 +60,7 @@ final class CallAPI: Sendable {
       logger.error("a request failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
       response = APIProblem(.internalServerError, "internal", "the request failed; the log says why").response
     }
-    // A stream counts for itself: it may last for days.
+    // A stream's body is written after this, and counts for itself.
     traffic.leave()
     return response
   }
@@ -189,8 +191,8 @@ extension HTTPField.Name {
   static let accelBuffering = HTTPField.Name("X-Accel-Buffering")!
 }
 
-/// Counts the requests that are being answered.
-private final class Traffic: Sendable {
+/// Counts the requests that are being answered, and the streams that are open.
+final class Traffic: Sendable {
   private struct State {
     var count = 0
     var isClosed = false

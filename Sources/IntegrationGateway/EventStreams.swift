@@ -41,20 +41,21 @@ final class EventStreams: Sendable {
   private struct State {
     var next = 0
     var open: [Int: @Sendable () -> Void] = [:]
-    var reserved = 0
     var isStopping = false
   }
 
   private let log: any EventLog
   private let keepAlive: Duration
   private let buffer: Int
+  private let traffic: Traffic
   private let logger: Logger
   private let state = NIOLockedValueBox(State())
 
-  init(log: any EventLog, keepAlive: Duration, buffer: Int, logger: Logger) {
+  init(log: any EventLog, keepAlive: Duration, buffer: Int, traffic: Traffic, logger: Logger) {
     self.log = log
     self.keepAlive = keepAlive
     self.buffer = buffer
+    self.traffic = traffic
     self.logger = logger
   }
 
@@ -74,6 +75,8 @@ final class EventStreams: Sendable {
         headers: [.retryAfter: "10"])
     }
     return ResponseBody { [self] writer in
+      guard traffic.enter() else { return try await writer.finish(nil) }
+      defer { traffic.leave() }
       try await run(filter, start, channel, &writer)
       try await writer.finish(nil)
     }

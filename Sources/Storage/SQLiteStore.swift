@@ -124,6 +124,7 @@ public final class SQLiteStore: EventLog, SessionDirectory {
       return true
     case .wait: return true
     case .drop, .closed:
+      if case .flush = write { return false }
       lost.withLockedValue { $0 += 1 }
       return false
     }

@@ -38,7 +38,7 @@ import Testing
   }
 
   @Test func metricsAreServed() async throws {
-    try await Self.withServer { port, metrics, _ in
+    try await Self.withServer { port, metrics, _ async throws in
       metrics.bargeInTotal.with("speech").add(2)
       let answer = try await Self.get(port, "/metrics?x=1")
       #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n"))
@@ -48,7 +48,7 @@ import Testing
   }
 
   @Test func healthFollowsTheProcess() async throws {
-    try await Self.withServer { port, _, health in
+    try await Self.withServer { port, _, health async throws in
       func status(_ path: String) async throws -> String { String(try await Self.get(port, path).prefix(12)) }
       #expect(try await status("/livez") == "HTTP/1.1 200")
       #expect(try await status("/startupz") == "HTTP/1.1 503")
@@ -65,7 +65,7 @@ import Testing
   }
 
   @Test func whatIsNotServedIsRefused() async throws {
-    try await Self.withServer { port, _, _ in
+    try await Self.withServer { port, _, _ async throws in
       #expect(try await Self.get(port, "/nothing").hasPrefix("HTTP/1.1 404"))
       let post = try await Self.ask(
         port, "POST /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi")
@@ -75,7 +75,7 @@ import Testing
   }
 
   @Test func aPortInUseIsOneSentence() async throws {
-    try await Self.withServer { port, metrics, health in
+    try await Self.withServer { port, metrics, health async throws in
       let second = TelemetryServer(
         host: "127.0.0.1", port: port, metricsPath: nil, registry: metrics.registry, health: health,
         group: MultiThreadedEventLoopGroup.singleton, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })

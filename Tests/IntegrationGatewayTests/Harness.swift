@@ -1,0 +1,251 @@
+import AsyncHTTPClient
+import Base
+import CallLink
+import IntegrationGateway
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import Settings
+import Storage
+import Telemetry
+import Testing
+
+let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+/// A real gateway on a free port, with everything behind it in memory.
+struct Gateway {
+  static let token = "test-token-0123456789"
+
+  let service: IntegrationService
+  let port: Int
+  let store: MemoryStore
+  let bus: MemoryCommandBus
+  let metrics: VoiceMetrics
+
+  /// Starts one for `body` and stops it afterwards.
+  static func with(
+    settings: IntegrationSettings = IntegrationSettings(), keepAlive: Duration = .seconds(15), streamBuffer: Int = 1024,
+    dialogs: [DialogListing] = [], _ body: (Gateway) async throws -> Void
+  ) async throws {
+    var settings = settings
+    settings.listenAddress = "127.0.0.1"
+    settings.apiPort = 0
+    var configuration = IntegrationConfiguration(
+      settings: settings, tokens: [Secret("other-token-01234567"), Secret(token)])
+    configuration.keepAliveInterval = keepAlive
+    configuration.streamBuffer = streamBuffer
+    let store = MemoryStore()
+    let bus = MemoryCommandBus()
+    let metrics = VoiceMetrics()
+    let service = IntegrationService(
+      configuration: configuration, eventLog: store, directory: store, commands: bus, metrics: metrics,
+      group: MultiThreadedEventLoopGroup.singleton, logger: quiet, dialogs: { dialogs })
+    let port = try await service.start()
+    do {
+      try await body(Gateway(service: service, port: port, store: store, bus: bus, metrics: metrics))
+    } catch {
+      await service.stop()
+      throw error
+    }
+    await service.stop()
+  }
+
+  func request(_ path: String, method: HTTPMethod = .GET, token: String? = Gateway.token) -> HTTPClientRequest {
+    var request = HTTPClientRequest(url: "http://127.0.0.1:\(port)\(path)")
+    request.method = method
+    if let token { request.headers.add(name: "Authorization", value: "Bearer \(token)") }
+    return request
+  }
+
+  func send(_ request: HTTPClientRequest) async throws -> Answer {
+    let response = try await HTTPClient.shared.execute(request, timeout: .seconds(30))
+    let body = try await response.body.collect(upTo: 1 << 24)
+    return Answer(
+      status: Int(response.status.code), headers: response.headers, text: String(buffer: body))
+  }
+
+  func get(_ path: String) async throws -> Answer { try await send(request(path)) }
+
+  func post(_ path: String, _ body: String, headers: [(String, String)] = []) async throws -> Answer {
+    var request = request(path, method: .POST)
+    for (name, value) in headers { request.headers.add(name: name, value: value) }
+    request.body = .bytes(ByteBuffer(string: body))
+    return try await send(request)
+  }
+
+  /// Opens the event stream; its reader goes on where the last call stopped.
+  func stream(_ query: String = "", lastEventID: String? = nil) async throws -> EventReader {
+    var request = request("/v1/calls/events\(query)")
+    if let lastEventID { request.headers.add(name: "Last-Event-ID", value: lastEventID) }
+    let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))
+    #expect(response.status == .ok)
+    #expect(response.headers.first(name: "Content-Type") == "text/event-stream")
+    return EventReader(response.body)
+  }
+}
+
+struct Answer {
+  var status: Int
+  var headers: HTTPHeaders
+  var text: String
+  var json: Value { (try? JSON.decode(text)) ?? .null }
+  var items: [Value] { if case .list(let items)? = json["items"] { items } else { [] } }
+}
+
+/// Reads server-sent events block by block.
+final class EventReader {
+  /// One block: comments have only `comment`.
+  struct Block: Equatable {
+    var id: String?
+    var event: String?
+    var data: String?
+    var comment: String?
+    var sequence: Int64? { data.flatMap { try? JSON.decode($0) }?["sequence"]?.intValue }
+  }
+
+  private var parts: HTTPClientResponse.Body.AsyncIterator
+  private var text = ""
+
+  init(_ body: HTTPClientResponse.Body) { parts = body.makeAsyncIterator() }
+
+  /// The next block; nil when the stream has ended.
+  func next() async throws -> Block? {
+    while true {
+      if let end = text.firstRange(of: "\n\n") {
+        let lines = text[..<end.lowerBound].split(separator: "\n")
+        text = String(text[end.upperBound...])
+        var block = Block()
+        for line in lines {
+          if line.hasPrefix("id: ") { block.id = String(line.dropFirst(4)) }
+          if line.hasPrefix("event: ") { block.event = String(line.dropFirst(7)) }
+          if line.hasPrefix("data: ") { block.data = String(line.dropFirst(6)) }
+          if line.hasPrefix(": ") { block.comment = String(line.dropFirst(2)) }
+        }
+        return block
+      }
+      guard let part = try await parts.next() else { return nil }
+      text += String(buffer: part)
+    }
+  }
+
+  /// Reads events until the stream is live, and gives them back.
+  func untilLive() async throws -> [Block] {
+    var blocks: [Block] = []
+    while let block = try await next() {
+      if block.comment == "live" { return blocks }
+      if block.event != nil { blocks.append(block) }
+    }
+    Issue.record("the stream ended before it was live")
+    return blocks
+  }
+
+  func events(_ count: Int) async throws -> [Block] {
+    var blocks: [Block] = []
+    while blocks.count < count, let block = try await next() {
+      if block.event != nil { blocks.append(block) }
+    }
+    return blocks
+  }
+}
+
+func event(
+  _ number: Int, session: String = "S1", type: String = "quality", dialog: String = "helpdesk",
+  fields: [String: Value] = [:]
+) -> SessionEvent {
+  let digits = String(number)
+  return SessionEvent(
+    eventID: "01E" + String(repeating: "0", count: 6 - digits.count) + digits + session, type: type,
+    sequence: Int64(number), session: SessionID(session), timestampMs: 1_700_000_000_000 + Int64(number) * 1000,
+    dialogName: dialog, fields: fields)
+}
+
+func call(_ session: String, startedAtMs: Int64 = 1_700_000_000_000, ended: Bool = false) -> SessionSummary {
+  SessionSummary(
+    session: SessionID(session), state: ended ? .ended : .active, direction: "inbound", callerID: "1000",
+    calledNumber: "2000", dialogName: "helpdesk", currentState: "start", variables: ["issue": "printer"],
+    startedAtMs: startedAtMs, answeredAtMs: startedAtMs + 500, endedAtMs: ended ? startedAtMs + 60_500 : nil,
+    endReason: ended ? "caller" : nil)
+}
+
+/// A customer's backend that answers from a script and remembers what it was asked.
+final class Backend: Sendable {
+  enum Step: Sendable {
+    case answer(Int, String, headers: [(String, String)] = [])
+    /// Closes the connection without a word.
+    case close
+    /// Never answers.
+    case hang
+  }
+
+  struct Seen: Sendable {
+    var method: String
+    var uri: String
+    var headers: HTTPHeaders
+    var body: String
+    var json: Value { (try? JSON.decode(body)) ?? .null }
+  }
+
+  private let state: NIOLockedValueBox<(steps: [Step], seen: [Seen])>
+  private let channel: NIOLockedValueBox<(any Channel)?> = NIOLockedValueBox(nil)
+
+  /// The last step is repeated for ever.
+  init(_ steps: [Step]) { state = NIOLockedValueBox((steps, [])) }
+
+  var seen: [Seen] { state.withLockedValue { $0.seen } }
+
+  func start() async throws -> Int {
+    let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .childChannelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture {
+          try channel.pipeline.syncOperations.configureHTTPServerPipeline()
+          try channel.pipeline.syncOperations.addHandler(Handler(self))
+        }
+      }
+      .bind(host: "127.0.0.1", port: 0).get()
+    self.channel.withLockedValue { $0 = channel }
+    return try #require(channel.localAddress?.port)
+  }
+
+  func stop() async throws { try await channel.withLockedValue { $0 }?.close() }
+
+  private func take(_ seen: Seen) -> Step {
+    state.withLockedValue { state in
+      state.seen.append(seen)
+      return state.steps.count > 1 ? state.steps.removeFirst() : state.steps[0]
+    }
+  }
+
+  private final class Handler: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+    private let backend: Backend
+    private var head: HTTPRequestHead?
+    private var body = ""
+
+    init(_ backend: Backend) { self.backend = backend }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+      switch unwrapInboundIn(data) {
+      case .head(let head):
+        self.head = head
+        body = ""
+      case .body(let part): body += String(buffer: part)
+      case .end:
+        guard let head else { return }
+        switch backend.take(Seen(method: head.method.rawValue, uri: head.uri, headers: head.headers, body: body)) {
+        case .hang: break
+        case .close: context.close(promise: nil)
+        case .answer(let status, let text, let headers):
+          var response = HTTPResponseHead(version: .http1_1, status: HTTPResponseStatus(statusCode: status))
+          response.headers = HTTPHeaders(headers)
+          response.headers.add(name: "Content-Length", value: String(text.utf8.count))
+          context.write(wrapOutboundOut(.head(response)), promise: nil)
+          context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: text)))), promise: nil)
+          context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        }
+      }
+    }
+  }
+}

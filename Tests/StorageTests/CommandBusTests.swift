@@ -1,0 +1,43 @@
+import Base
+import Storage
+import Testing
+
+/// Commands find the session that they are for.
+@Suite struct CommandBusTests {
+  @Test func aCommandReachesItsSessionAndNoOther() async {
+    let bus = MemoryCommandBus()
+    _ = bus.register(SessionID("a")) { command in .done(fields: ["heard": .string("\(command)")]) }
+    _ = bus.register(SessionID("b")) { _ in .refused("not now") }
+    #expect(
+      await bus.send(.hangup(reason: "normal"), to: SessionID("a"))
+        == .done(fields: ["heard": "hangup(reason: \"normal\")"]))
+    #expect(await bus.send(.hangup(reason: "normal"), to: SessionID("b")) == .refused("not now"))
+    #expect(await bus.send(.hangup(reason: "normal"), to: SessionID("c")) == .noSuchSession)
+  }
+
+  @Test func aSessionThatLeftIsNotFound() async {
+    let bus = MemoryCommandBus()
+    let leave = bus.register(SessionID("a")) { _ in .done(fields: [:]) }
+    leave()
+    #expect(await bus.send(.hangup(reason: "normal"), to: SessionID("a")) == .noSuchSession)
+  }
+
+  @Test func anOldHolderDoesNotTakeTheNewOneAway() async {
+    let bus = MemoryCommandBus()
+    let leave = bus.register(SessionID("a")) { _ in .refused("old") }
+    _ = bus.register(SessionID("a")) { _ in .done(fields: [:]) }
+    leave()
+    #expect(await bus.send(.hangup(reason: "normal"), to: SessionID("a")) == .done(fields: [:]))
+  }
+
+  @Test func aSessionThatNeverAnswersHoldsNobody() async {
+    let bus = MemoryCommandBus(answerTimeout: .milliseconds(1))
+    let (never, _) = AsyncStream<Void>.makeStream()
+    _ = bus.register(SessionID("a")) { _ in
+      for await _ in never {}
+      return .done(fields: [:])
+    }
+    #expect(
+      await bus.send(.hangup(reason: "normal"), to: SessionID("a")) == .refused("the session did not answer in time"))
+  }
+}
