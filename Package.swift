@@ -102,7 +102,9 @@ let package = Package(
     tests("DialogsTests", ["Dialogs", "Settings"]),
     tests("SettingsTests", ["Settings", "Base"]),
     tests("StorageTests", ["Storage", "Base", logging]),
-    tests("MediaGatewayTests", ["MediaGateway", "MediaIO", "CallLink", "TestKit"] + nio),
+    tests(
+      "MediaGatewayTests",
+      ["MediaGateway", "MediaIO", "CallLink", "TestKit", "Base", "SIP", "SDP", "RTP", "Audio", logging] + nio),
     tests("SpeechGatewayTests", ["SpeechGateway", "CallLink", "TestKit"]),
     tests("ConversationRuntimeTests", ["ConversationRuntime", "CallLink", "Storage"]),
     tests("TelemetryTests", ["Telemetry", "Settings", "Base", logging] + nio),
