@@ -97,17 +97,14 @@ final class CallSpeech: SpeechSide {
   /// Handles what has come, and some of the caller's voice.
   func run() {
     activity.store(1, ordering: .sequentiallyConsistent)
-    let inputs = mailbox.withLockedValue { mailbox in
-      var inputs: [Input] = []
-      swap(&inputs, &mailbox.inputs)
-      return inputs
-    }
     if let pipeline {
-      for input in inputs { pipeline.receive(input) }
+      takeInputs(pipeline)
       var frames = 0
       while frames < Self.framesPerTurn, ring.count >= frame.count {
         _ = ring.read(into: frame)
         pipeline.hear(UnsafeBufferPointer(frame))
+        // A worker that catches up must not hear past the words of a decode that has ended meanwhile.
+        takeInputs(pipeline)
         frames += 1
       }
       if pipeline.isOver {
@@ -120,6 +117,15 @@ final class CallSpeech: SpeechSide {
       activity.store(1, ordering: .releasing)
       schedule(self)
     }
+  }
+
+  private func takeInputs(_ pipeline: CallPipeline) {
+    let inputs = mailbox.withLockedValue { mailbox in
+      var inputs: [Input] = []
+      swap(&inputs, &mailbox.inputs)
+      return inputs
+    }
+    for input in inputs { pipeline.receive(input) }
   }
 }
 
