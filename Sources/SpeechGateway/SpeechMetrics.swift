@@ -1,7 +1,8 @@
-/// Where the speech role reports its measurements. Implemented by the composer over its metrics registry; every method is
-/// called from worker threads and must return at once.
+/// Where the speech role reports its measurements. Implemented by the composer over its metrics registry; every
+/// method is called from worker threads and must return at once.
 public protocol SpeechMetrics: Sendable {
-  /// One recognition: `vg_asr_latency_seconds{model}`, `vg_asr_transcriptions_total{model,type}`, `vg_asr_confidence{model}`.
+  /// One recognition: `vg_asr_latency_seconds{model}`, `vg_asr_transcriptions_total{model,type}`,
+  /// `vg_asr_confidence{model}`.
   /// - Parameter seconds: from the decision that the segment is complete to the words, waiting for a decoder included.
   func recognized(model: String, type: TranscriptionKind, seconds: Double, confidence: Double)
   /// `vg_asr_workers_active`: decoders at work now.

@@ -248,8 +248,8 @@ struct Rig {
     _ = await runtime.inbox.wait { $0.contains { if case .answered = $0 { true } else { false } } }
   }
 
-  /// The caller says this, 20 ms at a time, and the clock goes on as long; returns when it has been heard. Half a second at
-  /// a time, because the line holds two seconds and a test's machine may be slow.
+  /// The caller says this, 20 ms at a time, and the clock goes on as long; returns when it has been heard. Half a
+  /// second at a time, because the line holds two seconds and a test's machine may be slow.
   func hear(_ sound: [Int16]) async {
     for start in stride(from: 0, to: sound.count, by: 320) {
       let packet = Array(sound[start..<min(sound.count, start + 320)])
@@ -264,8 +264,8 @@ struct Rig {
     await settle()
   }
 
-  /// Returns when the call's worker has taken what was sent. A worker hears audio after its messages, so that the second
-  /// echo proves that the audio before the first has been heard.
+  /// Returns when the call's worker has taken what was sent. A worker hears audio after its messages, so that the
+  /// second echo proves that the audio before the first has been heard.
   func settle() async {
     for _ in 0..<2 {
       let count = runtime.inbox.messages.count(where: Self.isQuality)

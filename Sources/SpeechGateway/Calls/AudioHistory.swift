@@ -1,4 +1,5 @@
-/// The last seconds of the caller's voice, by position, so that a segment can be cut out once the endpointer has decided.
+/// The last seconds of the caller's voice, by position, so that a segment can be cut out once the endpointer has
+/// decided.
 struct AudioHistory {
   /// Forty seconds: more than the longest turn with its pre-roll. What is older is forgotten whatever happens.
   static let maxSamples = 640_000

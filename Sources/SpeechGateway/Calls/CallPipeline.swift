@@ -65,8 +65,8 @@ final class CallPipeline {
     }
   }
 
-  /// Silence after which decoding begins: four frames. A stop consonant's closure is shorter; waiting longer would cost every
-  /// answer that much.
+  /// Silence after which decoding begins: four frames. A stop consonant's closure is shorter; waiting longer would
+  /// cost every answer that much.
   private static let candidateSilenceMs = 128
 
   // MARK: Inputs

@@ -3,8 +3,8 @@ import CallLink
 import NIOConcurrencyHelpers
 import Synchronization
 
-/// One call as media and runtime see it: a mailbox in front of the call's ``CallPipeline``, which runs on the speech workers,
-/// never on two at once.
+/// One call as media and runtime see it: a mailbox in front of the call's ``CallPipeline``, which runs on the speech
+/// workers, never on two at once.
 final class CallSpeech: SpeechSide {
   /// Two seconds: what a worker may be late before the caller's voice is lost.
   private static let ringSamples = 32_768

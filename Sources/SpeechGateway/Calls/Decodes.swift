@@ -2,8 +2,8 @@ import Base
 import CallLink
 import Turns
 
-/// Keeps apart what is being decoded for a guess (the caller may have finished) and for good (the turn is over), and hands
-/// out the turns' results in the order of the turns.
+/// Keeps apart what is being decoded for a guess (the caller may have finished) and for good (the turn is over), and
+/// hands out the turns' results in the order of the turns.
 struct Decodes {
   /// A turn that is over, and when that was decided.
   struct Final {

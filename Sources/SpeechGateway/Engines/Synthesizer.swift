@@ -39,7 +39,8 @@ public protocol Synthesizer: Sendable {
   var name: String { get }
   /// The voices it has, its default first.
   var voices: [String] { get }
-  /// Speaks the text on the calling thread, piece by piece as it becomes ready: mono, 16 kHz, about -20 dBFS, never clipped.
+  /// Speaks the text on the calling thread, piece by piece as it becomes ready: mono, 16 kHz, about -20 dBFS, never
+  /// clipped.
   /// - Parameter chunk: takes the next samples and the words that end within what has been handed over so far; returns
   ///   false to stop.
   func synthesize(

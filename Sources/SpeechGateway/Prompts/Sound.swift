@@ -7,8 +7,8 @@ struct Sound: Sendable {
   var words: [SpokenWord]
 }
 
-/// One thing a prompt is made of, in the order it is heard. Pieces are made one or two ahead of the line, so that a long
-/// prompt takes no more memory than a short one.
+/// One thing a prompt is made of, in the order it is heard. Pieces are made one or two ahead of the line, so that a
+/// long prompt takes no more memory than a short one.
 enum Piece: Sendable, Hashable {
   /// A sentence.
   case text(SynthesisRequest, cached: Bool)

@@ -57,7 +57,8 @@ final class WorkerThreads<Job: Sendable>: Sendable {
 
   /// - Parameters:
   ///   - limit: jobs that may wait; one more is refused.
-  ///   - body: runs on every thread until `next` returns nil. `next` blocks for a job; its argument says which of the waiting
+  /// - body: runs on every thread until `next` returns nil. `next` blocks for a job; its argument says which of the
+  /// waiting
   ///     jobs this thread would like best.
   init(
     count: Int, niceness: Int32, limit: Int,

@@ -85,8 +85,8 @@ private final class StreamState {
   var stopped = false
   private let gain: Float
   private var buffer: [Int16] = []
-  /// Samples of leading silence left out. Every voice begins a sentence with about 200 ms of it, which a caller who waits
-  /// for an answer would hear as a slow machine.
+  /// Samples of leading silence left out. Every voice begins a sentence with about 200 ms of it, which a caller who
+  /// waits for an answer would hear as a slow machine.
   private var skipped = 0
   private var hasBegun = false
   /// -44 dBFS: below it nothing is heard on a telephone.

@@ -1,4 +1,5 @@
-/// Cuts a text into pieces that are spoken one after the other, so that the first sound does not wait for the last word.
+/// Cuts a text into pieces that are spoken one after the other, so that the first sound does not wait for the last
+/// word.
 enum Sentences {
   /// A longer sentence is cut at a comma, a still longer run at a space: the first sound waits for a whole piece.
   static let longPiece = 160

@@ -6,8 +6,8 @@ import CFlite
   import Musl
 #endif
 
-/// How words are spoken: the recogniser's dictionary of 134 000 US English words, mapped into memory once per process, and
-/// Flite's letter-to-sound rules for every other word.
+/// How words are spoken: the recogniser's dictionary of 134 000 US English words, mapped into memory once per
+/// process, and Flite's letter-to-sound rules for every other word.
 ///
 /// Immutable after `init`, so that all decoders may ask it at once.
 final class PronouncingDictionary: Sendable {
@@ -74,8 +74,8 @@ final class PronouncingDictionary: Sendable {
     return Int(truncatingIfNeeded: h ^ (h >> 29)) & .max
   }
 
-  /// The word's pronunciations as the acoustic model spells phones (`P AE S W ER D`), from the dictionary or, for a word it
-  /// does not have, by rule. Empty where even the rules find nothing to say.
+  /// The word's pronunciations as the acoustic model spells phones (`P AE S W ER D`), from the dictionary or, for a
+  /// word it does not have, by rule. Empty where even the rules find nothing to say.
   func pronunciations(_ word: String) -> [String] {
     let known = lookUp(word)
     if !known.isEmpty { return known }

@@ -1,10 +1,11 @@
 import CallLink
 
-/// The search of one listening state: a small JSGF grammar made of what the state expects, with the words around it that
-/// people say anyway.
+/// The search of one listening state: a small JSGF grammar made of what the state expects, with the words around it
+/// that people say anyway.
 ///
-/// A hint is a word or a phrase; callers put it into a sentence (`my printer is broken`). Open loops around it would swallow
-/// any speech, so the carriers are a fixed, short set, measured to keep out-of-grammar speech out (see README).
+/// A hint is a word or a phrase; callers put it into a sentence (`my printer is broken`). Open loops around it would
+/// swallow any speech, so the carriers are a fixed, short set, measured to keep out-of-grammar speech out (see
+/// README).
 struct SearchGrammar: Sendable, Hashable {
   /// A grammar longer than this is refused: an author's grammar of this size is a mistake or an attack.
   static let maxGrammarBytes = 16 << 10

@@ -5,7 +5,8 @@ struct DecodedSegment: Sendable {
   struct Word: Sendable {
     var text: String
     var frames: Int
-    /// Acoustic path score per 10 ms frame, in the decoder's log units relative to the best senone; near 0 is a good fit.
+    /// Acoustic path score per 10 ms frame, in the decoder's log units relative to the best senone; near 0 is a good
+    /// fit.
     var score: Double
   }
   /// The words of the best path, without silences and noises.
@@ -22,8 +23,8 @@ final class SphinxDecoder {
   /// Words a decoder's dictionary may grow to before it is made anew.
   static let maxWords = 20_000
 
-  /// Measured on 8 kHz mu-law speech (README): the library's own noise and silence removal halve the accuracy there, its
-  /// beams lose one good path in twenty, its language weight lets acoustics speak too little.
+  /// Measured on 8 kHz mu-law speech (README): the library's own noise and silence removal halve the accuracy there,
+  /// its beams lose one good path in twenty, its language weight lets acoustics speak too little.
   private static let settings = [
     "-bestpath", "no", "-samprate", "16000", "-remove_noise", "no", "-remove_silence", "no", "-lw", "3", "-wip", "0.1",
     "-beam", "1e-80", "-wbeam", "1e-60", "-pbeam", "1e-80",
