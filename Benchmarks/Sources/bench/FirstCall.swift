@@ -6,7 +6,7 @@ enum FirstCall {
   static let configuration = """
     media:
       max_calls: 5000
-      access: { max_calls_per_second: 100000 }
+      access: { max_calls_per_second: 0 }
     runtime:
       max_concurrent_calls: 5000
     speech:

@@ -2,7 +2,7 @@ import Foundation
 
 // Runs one comparison, or all of them: `bench first-call`.
 
-let known: [String: () throws -> Report] = ["first-call": FirstCall.run]
+let known: [String: () throws -> Report] = ["first-call": FirstCall.run, "recognition": Recognition.alone]
 let wanted = CommandLine.arguments.dropFirst().first ?? "all"
 guard wanted == "all" || known[wanted] != nil else {
   FileHandle.standardError.write(Data("error: there is no benchmark '\(wanted)'; there are: \(known.keys.sorted().joined(separator: ", "))\n".utf8))
