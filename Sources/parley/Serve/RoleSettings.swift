@@ -1,5 +1,6 @@
 import Audio
 import Base
+import FoundationEssentials
 import IntegrationGateway
 import MediaGateway
 import Settings
@@ -53,6 +54,8 @@ extension MediaMetrics {
 extension SpeechGatewayConfiguration {
   /// - Parameter sileroCandidates: files that may hold the weights of the voice detector, best first.
   init(_ settings: SpeechSettings, audioRoot: String, sileroCandidates: [String]) {
+    // A model of the site's own goes before Debian's.
+    let own = FileManager.default.fileExists(atPath: "\(settings.modelDir)/en-us/mdef") ? settings.modelDir : nil
     self.init(
       vad: VoiceActivity(
         threshold: settings.vad.threshold, minSpeechMs: settings.vad.minSpeechMs,
@@ -61,7 +64,7 @@ extension SpeechGatewayConfiguration {
         maxSilenceMs: settings.turn.maxSilenceMs, interruptionMinMs: settings.turn.interruptionMinMs),
       maxWorkers: settings.maxWorkers, queueDepth: settings.queueDepth, voice: settings.tts.voice,
       speed: settings.tts.speed, cacheMB: settings.tts.cacheMB, language: settings.language,
-      sileroCandidates: sileroCandidates, audioRoot: audioRoot)
+      pocketSphinxModel: own ?? Self.debianPocketSphinxModel, sileroCandidates: sileroCandidates, audioRoot: audioRoot)
   }
 }
 

@@ -51,8 +51,9 @@ struct ServeCommand: AsyncParsableCommand {
     for note in plan.notes { standardError("parley: \(note)\n") }
 
     let gateway = try await Gateway.start(plan)
-    announce(gateway, plan)
+    // The file first: whoever reads the announcement may look for it at once.
     if let readyFile { try ReadyFile.write(gateway.places, to: readyFile) }
+    for line in gateway.announcement { standardError("parley: \(line)\n") }
 
     var stops = signals.signals.makeAsyncIterator()
     _ = await stops.next()
@@ -69,10 +70,6 @@ struct ServeCommand: AsyncParsableCommand {
     impatient.cancel()
     if let readyFile { unlink(readyFile) }
     standardError("parley: stopped\n")
-  }
-
-  private func announce(_ gateway: Gateway, _ plan: ServePlan) {
-    for line in gateway.announcement { standardError("parley: \(line)\n") }
   }
 }
 

@@ -18,6 +18,10 @@ struct ServePlan {
     } catch {
       throw CommandFailure(configuration: error)
     }
+    let models = loaded.configuration.speech.modelDir
+    if loaded.keysSet.contains("speech.model_dir"), !FileManager.default.fileExists(atPath: models) {
+      throw CommandFailure("speech.model_dir: the folder \(models) does not exist")
+    }
     var plan = ServePlan(configuration: loaded.configuration, file: loaded.file, environment: environment)
     plan.notes = loaded.warnings.map(\.description)
     if loaded.file == nil { plan.settleOnLaptop(keysSet: loaded.keysSet) }

@@ -14,7 +14,8 @@ final class Gateway {
   /// Starts it and returns when it listens.
   /// - Parameter dialogs: file name to text, besides the examples; nil for the examples alone.
   init(
-    dialogs: [String: String] = [:], configuration: String = "", arguments: [String] = [], rtpPorts: ClosedRange<Int>? = nil
+    dialogs: [String: String] = [:], configuration: String = "", arguments: [String] = [],
+    rtpPorts: ClosedRange<Int>? = nil
   ) throws {
     folder = try Tools.temporaryFolder()
     errorFile = "\(folder)/stderr"
@@ -109,18 +110,31 @@ final class Gateway {
     return object
   }
 
-  /// The ended calls, newest first.
-  func endedCalls() throws -> [[String: Any]] { try json("/v1/calls?state=ended")["items"] as? [[String: Any]] ?? [] }
-
-  /// The states that the newest ended call went through, and the reason for its end.
-  func lastCall() throws -> (states: [String], reason: String, id: String) {
-    guard let call = try endedCalls().first, let id = call["id"] as? String ?? call["session_id"] as? String else {
-      throw Failed(description: "no call has ended")
+  /// The first `count` events of a type, waited for on the event stream for 20 seconds at most.
+  func events(_ type: String, _ count: Int = 1) throws -> [[String: Any]] {
+    let url = "http://127.0.0.1:\(apiPort)/v1/calls/events?event_types=\(type)&include_history=true"
+    // The substitution is not waited for: grep ends with the last event that is wanted, curl when it notices.
+    let result = try Tools.run(
+      "bash",
+      [
+        "-c",
+        "grep -m\(count) '^data:' < <(curl -sN --max-time 20 -H 'Authorization: Bearer end-to-end-token' '\(url)')",
+      ])
+    return result.output.split(separator: "\n").compactMap {
+      try? JSONSerialization.jsonObject(with: Data($0.dropFirst(5).utf8)) as? [String: Any]
     }
-    let events = try json("/v1/calls/\(id)/events")["items"] as? [[String: Any]] ?? []
+  }
+
+  func terminations(_ count: Int) throws -> [[String: Any]] { try events("call_terminated", count) }
+
+  /// The states that the only call went through, and the reason for its end; waits for the end.
+  func lastCall() throws -> (states: [String], reason: String, id: String) {
+    guard let end = try terminations(1).first, let id = end["session_id"] as? String else {
+      throw Failed(description: "no call has ended; the gateway said: \(errors)")
+    }
+    let events = try json("/v1/calls/\(id)/events?limit=500")["items"] as? [[String: Any]] ?? []
     let states = events.filter { $0["type"] as? String == "state_transition" }.compactMap { $0["to_state"] as? String }
-    let reason = events.last { $0["type"] as? String == "call_terminated" }?["reason"] as? String ?? ""
-    return (states, reason, id)
+    return (states, end["reason"] as? String ?? "", id)
   }
 
   func metric(_ name: String) throws -> Double {

@@ -11,7 +11,9 @@ enum Tools {
   /// The repository: the folder above this file that has the example dialogs.
   static let root: String = {
     var folder = URL(fileURLWithPath: #filePath)
-    repeat { folder.deleteLastPathComponent() } while folder.path != "/"
+    repeat {
+      folder.deleteLastPathComponent()
+    } while folder.path != "/"
       && !FileManager.default.fileExists(atPath: folder.appendingPathComponent("examples/dialogs").path)
     return folder.path
   }()
