@@ -48,9 +48,11 @@ struct SearchGrammar: Sendable, Hashable {
     var text = "#JSGF V1.0;\ngrammar parley;\n"
     var alternatives: [String] = []
     var vocabulary: Set<String> = []
+    let expected = Set(phrases.joined()).union(author?.words ?? [])
     if !phrases.isEmpty {
-      text += "<parley_hint> = \(phrases.map { $0.joined(separator: " ") }.joined(separator: " | "));\n"
-      text += Carriers.rules
+      let hints = phrases.map { $0.joined(separator: " ") }
+      text += "<parley_hint> = \(hints.joined(separator: " | "));\n"
+      text += Carriers.weighted("more", hints) + Carriers.edges(without: expected) + Carriers.middle
       alternatives.append(Carriers.sentence)
       vocabulary.formUnion(Carriers.words)
       for phrase in phrases { vocabulary.formUnion(phrase) }
@@ -59,7 +61,7 @@ struct SearchGrammar: Sendable, Hashable {
       text += author.rules
       let start = author.publicRules.joined(separator: " | ")
       alternatives.append("[ <parley_open> ] ( \(start) ) [ <parley_end> ]")
-      if phrases.isEmpty { text += Carriers.edges }
+      if phrases.isEmpty { text += Carriers.edges(without: expected) }
       vocabulary.formUnion(author.words)
       vocabulary.formUnion(Carriers.words)
     }
@@ -70,7 +72,7 @@ struct SearchGrammar: Sendable, Hashable {
     }
     jsgf = text
     words = vocabulary.sorted()
-    phraseWords = Set(phrases.joined()).union(author?.words ?? [])
+    phraseWords = expected
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
     key = "g\(String(hash, radix: 16))"
@@ -108,24 +110,27 @@ enum Carriers {
   ]
   private static let end = ["please", "thanks", "thank you"]
 
-  private static func group(_ name: String, _ phrases: [String]) -> String {
-    "<parley_\(name)> = \(phrases.joined(separator: " | "));\n"
+  /// What beginning a carrier costs, as a probability: so little that only speech that really holds the words takes it.
+  private static let weight = "/0.000001/"
+
+  /// The rule `<parley_name>`. The decoder's library heeds a weight only where a word follows it, and takes one before a rule or a
+  /// bracket for 1, so every alternative carries its own.
+  static func weighted(_ name: String, _ phrases: [String]) -> String {
+    let alternatives = phrases.isEmpty ? ["<NULL>"] : phrases.map { "\(weight) \($0)" }
+    return "<parley_\(name)> = \(alternatives.joined(separator: " | "));\n"
   }
 
-  static let edges = group("open", open) + group("end", end)
-  static let rules =
-    edges + group("want", want) + group("ask", ask) + group("verb", verb) + group("det", determiner)
-    + group("after", after)
+  /// What stands before and after everything. An interjection that is itself an answer (`yes`) is none: `no yes` is no answer.
+  static func edges(without expected: Set<String>) -> String {
+    weighted("open", open.filter { !expected.contains($0) }) + weighted("end", end)
+  }
+
+  static let middle =
+    weighted("want", want) + "<parley_ask> = \(ask.joined(separator: " | "));\n" + weighted("verb", verb)
+    + weighted("det", determiner) + weighted("after", after)
   static let sentence =
-    optional("<parley_open>", 0.1) + optional("<parley_want> | \(optional("<parley_ask>", 0.5))<parley_verb>", 0.3)
-    + optional("<parley_det>", 0.3) + "<parley_hint> "
-    + optional("\(optional("<parley_want> | <parley_det>", 0.3))<parley_hint>", 0.1) + optional("<parley_after>", 0.1)
-    + optional("<parley_end>", 0.15)
-
-  /// `expansion` with a probability: every carrier costs something, so that only speech that really holds it takes it.
-  private static func optional(_ expansion: String, _ probability: Double) -> String {
-    "( /\(1 - probability)/ <NULL> | /\(probability)/ ( \(expansion) ) ) "
-  }
+    "[ <parley_open> ] [ <parley_want> | [ <parley_ask> ] <parley_verb> ] [ <parley_det> ] <parley_hint> "
+    + "[ [ <parley_want> | <parley_det> ] <parley_more> ] [ <parley_after> ] [ <parley_end> ]"
 
   static let words = Set(
     [open, want, ask, verb, determiner, after, end].joined().flatMap { $0.split(separator: " ").map(String.init) })
