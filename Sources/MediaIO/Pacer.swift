@@ -5,6 +5,8 @@ import NIOCore
 public protocol PacedMember: AnyObject {
   /// - Parameter now: when the tick runs; late ticks are made up for one by one, so the count of ticks keeps time.
   func tick(now: Instant)
+  /// The loop stood still for longer than ``Pacer/catchUpLimit``: these ticks will not come, but their time has passed.
+  func skip(ticks: Int)
 }
 
 /// How late ticks ran, in buckets that double: under 0.5 ms, 1, 2, 4, 8, 16, 32, 64 ms and above.
@@ -134,7 +136,9 @@ public final class Pacer {
       lateness.skipped += Int(missed)
       lag(Double((now - due(next)).nanoseconds) / 1e9)
       lateness.record(now - due(next))
-      next += missed - missed % Int64(Self.slotCount)
+      let rounds = missed / Int64(Self.slotCount)
+      next += rounds * Int64(Self.slotCount)
+      for slot in slots { for member in slot { member.skip(ticks: Int(rounds)) } }
     }
     while due(next) <= now, memberCount > 0 {
       let slot = Int(next % Int64(Self.slotCount))

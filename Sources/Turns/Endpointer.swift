@@ -202,7 +202,7 @@ public struct Endpointer: Sendable {
 
   private mutating func interrupt(_ voice: inout Voice) -> EndpointerAction? {
     guard case .playing = playback, !isInterrupted, !voice.isPausing,
-      speechMs(voice) >= settings.interruptionMinMs
+      speechMs(voice) + settings.lineLagMs >= settings.interruptionMinMs
     else { return nil }
     isInterrupted = true
     voice.interrupted = true

@@ -25,6 +25,9 @@ public struct TurnSettings: Sendable, Hashable {
   public var tailMs = 100
   /// How much later than the voice a detector's probability rises; the onset is put that much earlier.
   public var detectorLagMs = 32
+  /// How long ago what is heard now was spoken: a packet's length and the little that a jitter buffer holds at the least.
+  /// An interruption is timed from the caller's mouth: for them the prompt goes on all that time.
+  public var lineLagMs = 24
   /// A turn that lasts longer is cut: nobody answers a prompt for half a minute, and the recogniser's memory is
   /// bounded.
   public var maxTurnMs = 30_000

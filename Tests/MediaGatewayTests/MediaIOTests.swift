@@ -122,6 +122,7 @@ private final class Counter: PacedMember {
     self.limit = limit
     self.done = done
   }
+  func skip(ticks: Int) {}
   func tick(now: Instant) {
     ticks += 1
     guard ticks == limit else { return }

@@ -128,6 +128,8 @@ final class Phone: Sendable {
 
     private(set) var ticks = 0
 
+    func skip(ticks: Int) {}
+
     func tick(now: Instant) {
       ticks += 1
       socket.receive(into: buffer, limit: 100) { datagram in

@@ -349,6 +349,8 @@ final class MediaCall: PacedMember {
     return true
   }
 
+  func skip(ticks: Int) { leg?.skip(ticks: ticks) }
+
   func tick(now: Instant) {
     guard let leg else { return }
     let heardBefore = leg.receiver.lastHeard

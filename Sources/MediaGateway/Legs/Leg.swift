@@ -216,6 +216,10 @@ package final class Leg {
     return output
   }
 
+  /// Time passed without ticks: the stream's timestamps go on with the clock, so that the peer hears a gap and not a delay that
+  /// stays for the rest of the call.
+  package func skip(ticks: Int) { sender.skip(samples: ticks * Self.frameSamples) }
+
   /// The last control packet: a report and BYE.
   package func goodbye(at now: Instant, ntp: UInt64) -> UnsafeRawBufferPointer? {
     let size = control.bye(sender: sender, receiver: &receiver, ntp: ntp, at: now, into: report)
