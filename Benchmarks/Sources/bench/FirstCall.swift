@@ -75,7 +75,10 @@ enum FirstCall {
       start:
         on_enter:
           - action: play_tts
-            text: "This is a long announcement that goes on and on about opening hours, about holidays, about the new building across the street, and about everything else that nobody who calls us ever wants to hear before they may say what they want."
+            text: >-
+              This is a long announcement that goes on and on about opening hours, about holidays, about the new building
+              across the street, and about everything else that nobody who calls us ever wants to hear before they may
+              say what they want.
         listen: { hints: [password, printer, network] }
         transitions:
           - event: speech
@@ -93,7 +96,8 @@ enum FirstCall {
   static func run() throws -> Report {
     var report = Report(name: "first-call")
     let gateway = try Gateway(
-      dialogs: ["idle.yaml": idleDialog, "talk.yaml": talkDialog, "long.yaml": longDialog], configuration: configuration,
+      dialogs: ["idle.yaml": idleDialog, "talk.yaml": talkDialog, "long.yaml": longDialog],
+      configuration: configuration,
       rtpPorts: 20_000...59_998)
     // BENCH_PARTS=answers,barge-in runs only those, while something is being worked on.
     let parts = ProcessInfo.processInfo.environment["BENCH_PARTS"]?.split(separator: ",").map(String.init)
@@ -130,8 +134,10 @@ enum FirstCall {
       let result = try Tools.run(
         "sipp",
         [
-          "127.0.0.1:\(port)", "-sf", "\(Tools.root)/Benchmarks/scenarios/uac-rate.xml", "-s", service, "-i", "127.0.0.1",
-          "-r", "\(Int(rate))", "-m", "\(Int(rate) * 5)", "-l", "20000", "-timeout", "30", "-nostdin", "-trace_stat", "-stf",
+          "127.0.0.1:\(port)", "-sf", "\(Tools.root)/Benchmarks/scenarios/uac-rate.xml", "-s", service, "-i",
+          "127.0.0.1",
+          "-r", "\(Int(rate))", "-m", "\(Int(rate) * 5)", "-l", "20000", "-timeout", "30", "-nostdin", "-trace_stat",
+          "-stf",
           "\(folder)/stat.csv", "-fd", "1",
         ], in: folder, limit: 60)
       let lines = try String(contentsOfFile: "\(folder)/stat.csv", encoding: .utf8).split(separator: "\n")
@@ -153,24 +159,28 @@ enum FirstCall {
     var perFrame: [Double] = []
     var peerFrame = 0.0
     for count in [25, 50, 100] {
-      let gateway = try Gateway(dialogs: ["idle.yaml": idleDialog], configuration: configuration, rtpPorts: 20_000...59_998)
+      let gateway = try Gateway(
+        dialogs: ["idle.yaml": idleDialog], configuration: configuration, rtpPorts: 20_000...59_998)
       let memoryBefore = residentKiB(gateway.pid)
       let (cpu, memory) = try during(gateway.uri("idle"), count: count, pid: gateway.pid)
       perFrame.append(cpu / Double(count * 50) * 1e6)
       if count == 100 {
         report.add(
           Row(
-            metric: "resident memory per idle-media call", unit: "KiB", value: (memory - memoryBefore) / Double(count), peer: nil,
+            metric: "resident memory per idle-media call", unit: "KiB", value: (memory - memoryBefore) / Double(count),
+            peer: nil,
             peerValue: nil, bar: nil, at: "100 calls"))
         let peer = try SIPpServer(echo: true)
-        peerFrame = try during("sip:any@127.0.0.1:\(peer.port)", count: count, pid: peer.pid).cpu / Double(count * 50) * 1e6
+        peerFrame =
+          try during("sip:any@127.0.0.1:\(peer.port)", count: count, pid: peer.pid).cpu / Double(count * 50) * 1e6
         peer.stop()
       }
       gateway.stop()
       report.add(
         Row(
           metric: "CPU per 20 ms of one leg (both directions, VAD on)", unit: "us", value: perFrame.last ?? 0,
-          peer: count == 100 ? "SIPp RTP echo" : nil, peerValue: count == 100 ? peerFrame : nil, bar: nil, at: "\(count) calls"))
+          peer: count == 100 ? "SIPp RTP echo" : nil, peerValue: count == 100 ? peerFrame : nil, bar: nil,
+          at: "\(count) calls"))
     }
   }
 
@@ -178,7 +188,9 @@ enum FirstCall {
   private static func during(_ uri: String, count: Int, pid: Int32) throws -> (cpu: Double, memory: Double) {
     let caller = Process()
     caller.executableURL = URL(fileURLWithPath: Tools.parley)
-    caller.arguments = ["call", uri, "--calls", "\(count)", "--stagger", "20", "--deaf", "--patience", "14000", "--json"]
+    caller.arguments = [
+      "call", uri, "--calls", "\(count)", "--stagger", "20", "--deaf", "--patience", "14000", "--json",
+    ]
     caller.standardOutput = FileHandle.nullDevice
     caller.standardError = FileHandle.nullDevice
     try caller.run()
@@ -222,7 +234,8 @@ enum FirstCall {
     for (name, q, bar) in [("p50", 0.5, 450.0), ("p95", 0.95, 700.0)] {
       report.add(
         Row(
-          metric: "end of caller speech to first answer audio, \(name)", unit: "ms", value: percentile(times, q), peer: nil,
+          metric: "end of caller speech to first answer audio, \(name)", unit: "ms", value: percentile(times, q),
+          peer: nil,
           peerValue: nil, bar: .atMost(bar), at: "\(times.count) turns, one call at a time, 4 voices"))
     }
   }
@@ -232,7 +245,8 @@ enum FirstCall {
     for voice in ["rms", "slt", "awb", "kal16"] {
       for (i, request) in requests.enumerated() {
         let (_, json) = try Tools.parleyJSON([
-          "call", gateway.uri("long"), "--deaf", "--voice", voice, "--say", request, "--interrupt", "\(1500 + 333 * i)", "--hangup",
+          "call", gateway.uri("long"), "--deaf", "--voice", voice, "--say", request, "--interrupt", "\(1500 + 333 * i)",
+          "--hangup",
         ])
         times += (json["barge_in_ms"] as? [NSNumber] ?? []).prefix(1).map(\.doubleValue)
       }
@@ -251,7 +265,8 @@ enum FirstCall {
     for count in [10, 20, 30, 45, 60, 80] {
       let says = (requests + requests).flatMap { ["--say", $0] }
       let (_, json) = try Tools.parleyJSON(
-        ["call", gateway.uri("talk"), "--calls", "\(count)", "--stagger", "100", "--deaf", "--hangup"] + says, limit: 240)
+        ["call", gateway.uri("talk"), "--calls", "\(count)", "--stagger", "100", "--deaf", "--hangup"] + says,
+        limit: 240)
       let summary = json["summary"] as? [String: Any] ?? [:]
       let rtp = summary["rtp"] as? [String: Any] ?? [:]
       let late = (rtp["over_20_ms"] as? NSNumber)?.doubleValue ?? .nan
@@ -269,14 +284,16 @@ enum FirstCall {
       }
       report.add(
         Row(
-          metric: "end of caller speech to first answer audio, p95", unit: "ms", value: p95, peer: nil, peerValue: nil, bar: nil,
+          metric: "end of caller speech to first answer audio, p95", unit: "ms", value: p95, peer: nil, peerValue: nil,
+          bar: nil,
           at: "\(count) calls at once"))
       guard late == 0, p95 <= 700 else { break }
       most = count
     }
     report.add(
       Row(
-        metric: "simultaneously talking callers per core", unit: "", value: Double(most) / cores, peer: nil, peerValue: nil, bar: nil,
+        metric: "simultaneously talking callers per core", unit: "", value: Double(most) / cores, peer: nil,
+        peerValue: nil, bar: nil,
         at: "no frame over 20 ms late, p95 answer within 700 ms, callers on the same cores"))
   }
 }
@@ -290,7 +307,8 @@ final class SIPpServer {
     let folder = try Tools.temporaryFolder()
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     process.arguments =
-      ["sipp", "-sn", "uas", "-i", "127.0.0.1", "-p", "\(port)", "-nostdin", "-l", "20000"] + (echo ? ["-rtp_echo"] : [])
+      ["sipp", "-sn", "uas", "-i", "127.0.0.1", "-p", "\(port)", "-nostdin", "-l", "20000"]
+      + (echo ? ["-rtp_echo"] : [])
     process.currentDirectoryURL = URL(fileURLWithPath: folder)
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = FileHandle.nullDevice

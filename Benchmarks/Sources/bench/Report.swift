@@ -35,7 +35,8 @@ struct Row {
       }
     return [
       "metric": metric, "unit": unit, "value": rounded(value), "peer": peer ?? NSNull(),
-      "peer_value": peerValue.map(rounded) ?? NSNull(), "ratio": ratio.map(rounded) ?? NSNull(), "bar": limit ?? NSNull(),
+      "peer_value": peerValue.map(rounded) ?? NSNull(), "ratio": ratio.map(rounded) ?? NSNull(),
+      "bar": limit ?? NSNull(),
       "holds": holds ?? NSNull(), "at": at,
     ]
   }
@@ -62,7 +63,9 @@ struct Report {
     try data.write(to: folder.appendingPathComponent("\(name).json"))
   }
 
-  static func header() -> String { "metric".padded(54) + "value".padded(16) + "peer".padded(26) + "bar".padded(10) + "at" }
+  static func header() -> String {
+    "metric".padded(54) + "value".padded(16) + "peer".padded(26) + "bar".padded(10) + "at"
+  }
 
   private func line(_ row: Row) -> String {
     let bar: String =
@@ -72,22 +75,28 @@ struct Report {
       case nil: ""
       }
     let peer = row.peerValue.map { "\(row.peer ?? "") \(trimmed($0)) (x\(trimmed(row.ratio ?? 0)))" } ?? ""
-    return row.metric.padded(54) + "\(trimmed(row.value)) \(row.unit)".padded(16) + peer.padded(26) + bar.padded(10) + " " + row.at
+    return row.metric.padded(54) + "\(trimmed(row.value)) \(row.unit)".padded(16) + peer.padded(26) + bar.padded(10)
+      + " " + row.at
   }
 
-  private func trimmed(_ value: Double) -> String { value >= 100 ? "\(Int(value.rounded()))" : "\((value * 100).rounded() / 100)" }
+  private func trimmed(_ value: Double) -> String {
+    value >= 100 ? "\(Int(value.rounded()))" : "\((value * 100).rounded() / 100)"
+  }
 
   /// Processor, cores and memory, as the kernel names them.
   static var machine: String {
     let cpu = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
     let model = cpu.split(separator: "\n").first { $0.hasPrefix("model name") }?.split(separator: ":").last ?? "unknown"
     let memory = Double(ProcessInfo.processInfo.physicalMemory) / 1_073_741_824
-    return "\(model.trimmingCharacters(in: .whitespaces)), \(ProcessInfo.processInfo.activeProcessorCount) cores, \(Int(memory.rounded())) GiB"
+    return
+      "\(model.trimmingCharacters(in: .whitespaces)), \(ProcessInfo.processInfo.activeProcessorCount) cores, \(Int(memory.rounded())) GiB"
   }
 }
 
 extension String {
-  func padded(_ width: Int) -> String { count >= width ? self + " " : self + String(repeating: " ", count: width - count) }
+  func padded(_ width: Int) -> String {
+    count >= width ? self + " " : self + String(repeating: " ", count: width - count)
+  }
 }
 
 /// - Parameter values: in any order.

@@ -5,7 +5,8 @@ import Foundation
 let known: [String: () throws -> Report] = ["first-call": FirstCall.run, "recognition": Recognition.alone]
 let wanted = CommandLine.arguments.dropFirst().first ?? "all"
 guard wanted == "all" || known[wanted] != nil else {
-  FileHandle.standardError.write(Data("error: there is no benchmark '\(wanted)'; there are: \(known.keys.sorted().joined(separator: ", "))\n".utf8))
+  let names = known.keys.sorted().joined(separator: ", ")
+  FileHandle.standardError.write(Data("error: there is no benchmark '\(wanted)'; there are: \(names)\n".utf8))
   exit(2)
 }
 var missed = 0
