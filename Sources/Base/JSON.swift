@@ -150,7 +150,9 @@ public enum JSON {
       if peek == UInt8(ascii: "-") { at += 1 }
       guard let first = peek, (0x30...0x39).contains(first) else { throw error("expected a digit") }
       skipDigits()
-      if first == 0x30, at - start > (bytes[start] == UInt8(ascii: "-") ? 2 : 1) { throw error("a number has a leading zero") }
+      if first == 0x30, at - start > (bytes[start] == UInt8(ascii: "-") ? 2 : 1) {
+        throw error("a number has a leading zero")
+      }
       var isInteger = true
       if peek == UInt8(ascii: ".") {
         isInteger = false
@@ -222,7 +224,9 @@ public enum JSON {
     mutating func hex4() throws(ParseError) -> UInt32 {
       var code: UInt32 = 0
       for _ in 0..<4 {
-        guard let b = peek, let digit = Character(Unicode.Scalar(b)).hexDigitValue else { throw error("expected four hex digits") }
+        guard let b = peek, let digit = Character(Unicode.Scalar(b)).hexDigitValue else {
+          throw error("expected four hex digits")
+        }
         code = code << 4 | UInt32(digit)
         at += 1
       }

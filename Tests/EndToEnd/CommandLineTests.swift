@@ -53,6 +53,18 @@ import Testing
     #expect(result.status == 0, "\(result.output)\(result.errors)")
   }
 
+  @Test func theReadmesDialogIsClean() throws {
+    let readme = try String(contentsOfFile: "\(Tools.root)/README.md", encoding: .utf8)
+    let block = try #require(
+      readme.components(separatedBy: "```yaml\n").dropFirst().first?.components(separatedBy: "```").first)
+    let file = try Tools.temporaryFolder() + "/echo.yaml"
+    try Data(block.utf8).write(to: URL(fileURLWithPath: file))
+    let check = try Tools.run(Tools.parley, ["dialog", "check", file])
+    #expect(check.status == 0 && !check.output.contains("warning"), "\(check.output)\(check.errors)")
+    let talk = try Tools.run(Tools.parley, ["dialog", "simulate", file], input: "yes\n")
+    #expect(talk.output.contains("You said yes"), "\(talk.output)\(talk.errors)")
+  }
+
   @Test func aDialogCanBeTriedInTheTerminal() throws {
     let result = try Tools.run(
       Tools.parley, ["dialog", "simulate", "\(Tools.root)/examples/dialogs/helpdesk.yaml"],

@@ -44,7 +44,9 @@ import Testing
         continue
       }
       for (number, line) in file.lines.enumerated() {
-        guard let module = importedModule(line), !["Swift", "Synchronization", "_Concurrency"].contains(module) else { continue }
+        guard let module = importedModule(line), !["Swift", "Synchronization", "_Concurrency"].contains(module) else {
+          continue
+        }
         if !allowed.contains(module) { wrong.append("\(file.path):\(number + 1): \(room) must not import \(module)") }
       }
     }
@@ -139,8 +141,11 @@ import Testing
   /// `import X`, `public import X`, `import struct X.Y`; nil for other lines.
   private func importedModule(_ line: String) -> String? {
     let words = line.split(separator: " ")
-    guard let at = words.firstIndex(of: "import"), at <= 2, !line.hasPrefix("//"), at + 1 < words.count else { return nil }
-    guard words[..<at].allSatisfy({ $0.hasPrefix("@") || ["public", "package", "internal", "private"].contains($0) }) else {
+    guard let at = words.firstIndex(of: "import"), at <= 2, !line.hasPrefix("//"), at + 1 < words.count else {
+      return nil
+    }
+    guard words[..<at].allSatisfy({ $0.hasPrefix("@") || ["public", "package", "internal", "private"].contains($0) })
+    else {
       return nil
     }
     let kinds: Set<Substring> = ["struct", "class", "enum", "protocol", "func", "typealias", "var", "let"]
