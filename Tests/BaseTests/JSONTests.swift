@@ -5,7 +5,8 @@ import Testing
   @Test(arguments: [
     (#"null"#, Value.null), ("true", .bool(true)), ("-12", .int(-12)), ("1.5e3", .double(1500)),
     (#""a\"b\u00e9""#, .string("a\"bé")),
-    ("[]", .list([])), ("[1,[2]]", .list([.int(1), .list([.int(2)])])), (#"{"a":{"b":null}}"#, ["a": ["b": nil]]),
+    ("[]", .list([])), ("[1,[2]]", .list([.int(1), .list([.int(2)])])),
+    (#"{"a":{"b":null}}"#, .map(["a": .map(["b": .null])])),
     ("9223372036854775807", .int(.max)), ("9223372036854775808", .double(9223372036854775808)),
     (#""\ud83d\ude00""#, .string("😀")),
   ])
