@@ -57,8 +57,8 @@ enum Recognition {
 
     var isRight: Bool {
       guard let meant = item.meant, let result else { return false }
-      return result.target == meant.target
-        && (" \(result.transcript) ").contains(meant.word.isEmpty ? "" : " \(meant.word) ")
+      let words = result.transcript.split(separator: " ").map(String.init)
+      return result.target == meant.target && (meant.word.isEmpty || words.contains(meant.word))
     }
     var isAccepted: Bool { result?.tookAny ?? false }
   }
@@ -73,7 +73,7 @@ enum Recognition {
     let folder = try Tools.temporaryFolder()
     let items = (SpokenItem.phrases + SpokenItem.others).filter { $0.isForScoring != isForFitting }
     var trials = try UtteranceMaker(folder: folder).make(items, voices: voices).flatMap { item, voice, wav in
-      [false, true].map { noisy in
+      (isForFitting ? [false] : [false, true]).map { noisy in
         let id = "\(noisy ? "n" : "c")-" + (wav as NSString).lastPathComponent.replacing(".wav", with: "")
         return Trial(item: item, voice: voice, isNoisy: noisy, id: id, wav: wav)
       }
@@ -130,7 +130,7 @@ enum Recognition {
 
   private static func place(_ trials: [Trial], noise: String, at gateway: Gateway) throws {
     let lines = trials.map { trial in
-      "call \(gateway.uri("\(trial.item.dialog)-\(trial.item.state)")) --wav \(trial.wav) --from \(trial.id) --pause 300 "
+      "call \(gateway.uri("\(trial.item.dialog)-\(trial.item.state)")) --wav \(trial.wav) --from \(trial.id) --pause 600 "
         + "--patience 4000 --limit 30 --deaf --hangup --json" + (trial.isNoisy ? " --background \(noise)" : "")
     }
     // Shuffled, always in the same way: no voice or state has the machine to itself.
@@ -185,7 +185,7 @@ enum Recognition {
             peer: nil, peerValue: nil, bar: bar, at: "\(part.count) utterances"))
       }
     }
-    for isNoisy in [false, true] {
+    for isNoisy in isForFitting ? [false] : [false, true] {
       let some = trials.filter { $0.isNoisy == isNoisy }
       let condition = isNoisy ? ", pink noise 20 dB below" : ""
       row(
