@@ -13,7 +13,10 @@ import Testing
     try caller.run()
     #expect(try gateway.events("call_answered").count == 1)
     gateway.terminate()
-    // The signal is handled at once, but in another process: OPTIONS says when.
+    // The signal is handled in another process: its readiness says when.
+    let ready = "curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:\(gateway.metricsPort)/readyz"
+    let draining = try Tools.run("bash", ["-c", "until [ \"$(\(ready))\" = 503 ]; do :; done"], limit: 20)
+    #expect(draining.status == 0, "SIGTERM did not make the gateway unready")
     let refused = try Tools.run(
       "sipp",
       [

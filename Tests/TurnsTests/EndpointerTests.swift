@@ -201,11 +201,11 @@ struct EndpointerPromptTests {
     line.pause(ms: 960)
     line.speak(ms: 960)
     #expect(line.story == ["interrupted by speech", "started"])
-    // Three voiced frames and the detector's lag make the 120 ms.
-    #expect(line.atMs("interrupted by speech") == 960 + 96)
+    // Two voiced frames, the detector's lag and the line's make the 120 ms.
+    #expect(line.atMs("interrupted by speech") == 960 + 64)
   }
 
-  @Test(arguments: [(120, 96), (60, 32), (300, 288)])
+  @Test(arguments: [(120, 64), (60, 32), (300, 256)])
   func `the interruption's length is configured`(limitMs: Int, afterMs: Int) {
     var line = Line(TurnSettings(interruptionMinMs: limitMs))
     line.tell(.playback(.playing(bargeIn: true)))

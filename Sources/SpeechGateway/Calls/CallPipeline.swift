@@ -117,9 +117,10 @@ final class CallPipeline {
     case .resumed: runtime.send(.resumed)
     case .quality(let quality): runtime.send(.quality(quality))
     case .ended(let reason):
-      runtime.send(.ended(reason))
       isOver = true
       around.ended()
+      // Last: whoever hears of the end may ask how many calls are left.
+      runtime.send(.ended(reason))
     }
   }
 

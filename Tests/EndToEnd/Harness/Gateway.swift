@@ -113,13 +113,16 @@ final class Gateway {
   /// The first `count` events of a type, waited for on the event stream for 20 seconds at most.
   func events(_ type: String, _ count: Int = 1) throws -> [[String: Any]] {
     let url = "http://127.0.0.1:\(apiPort)/v1/calls/events?event_types=\(type)&include_history=true"
-    // The substitution is not waited for: grep ends with the last event that is wanted, curl when it notices.
-    let result = try Tools.run(
-      "bash",
-      [
-        "-c",
-        "grep -m\(count) '^data:' < <(curl -sN --max-time 20 -H 'Authorization: Bearer end-to-end-token' '\(url)')",
-      ])
+    // curl is ended as soon as grep has what is wanted: it would only notice with the stream's next line. Test threads block
+    // SIGTERM, and so do the programs they start.
+    let script = """
+      pipe="$(mktemp -u)" && mkfifo "$pipe"
+      curl -sN --max-time 20 -H 'Authorization: Bearer end-to-end-token' '\(url)' > "$pipe" &
+      grep -m\(count) '^data:' < "$pipe"
+      kill -KILL $!
+      rm "$pipe"
+      """
+    let result = try Tools.run("bash", ["-c", script])
     return result.output.split(separator: "\n").compactMap {
       try? JSONSerialization.jsonObject(with: Data($0.dropFirst(5).utf8)) as? [String: Any]
     }

@@ -27,14 +27,14 @@ enum Tools {
     return path
   }
 
-  /// Runs a program to its end; `timeout` (coreutils) kills it after `limit` seconds, which is status 124.
+  /// Runs a program to its end; `timeout` (coreutils) kills it after `limit` seconds, which is status 137 or 9.
   static func run(
     _ program: String, _ arguments: [String], in folder: String? = nil, environment: [String: String] = [:],
     input: String? = nil, limit: Int = 60
   ) throws -> ToolResult {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = ["timeout", "--kill-after=5", "\(limit)", program] + arguments
+    process.arguments = ["timeout", "--signal=KILL", "\(limit)", program] + arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
     // Files instead of pipes: a program that prints a lot never waits for us to read.
