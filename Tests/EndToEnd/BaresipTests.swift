@@ -15,7 +15,7 @@ import Testing
       "sox",
       ["\(folder)/words.wav", "-r", "8000", "-c", "1", "-b", "16", "\(folder)/speech.wav", "pad", "13", "\(seconds)"])
     #expect(mixed.status == 0, "\(mixed.errors)")
-    let port = Int.random(in: 30_000...39_000)
+    let port = Int.random(in: 16_000...19_000)
     let config = """
       sip_listen 127.0.0.1:\(port)
       net_interface 127.0.0.1

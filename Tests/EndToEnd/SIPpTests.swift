@@ -89,7 +89,7 @@ import Testing
   ])
   func isCalled(_ scenario: String, isAnswered: Bool) throws {
     let folder = try Tools.temporaryFolder()
-    let port = Int.random(in: 20_000...29_000)
+    let port = Int.random(in: 16_000...19_000)
     let sipp = Process()
     sipp.executableURL = URL(fileURLWithPath: "/usr/bin/env")
     sipp.arguments = [

@@ -57,11 +57,29 @@ final class SIPSockets {
 
   // MARK: Opening
 
-  /// Binds what `transports` names. With port 0 the first transport's port is tried for the others too.
+  /// A port that the system chose for one transport may be taken for another; so many are tried.
+  private static let attempts = 8
+
+  /// Binds what `transports` names. With port 0 all transports get the same port, one that is free for each of them.
   func open(
-    host: String, port: Int, transports: [MediaGatewayConfiguration.SIPTransport]
+    host: String, port: Int, transports: [MediaGatewayConfiguration.SIPTransport], attempts: Int = SIPSockets.attempts
   ) -> EventLoopFuture<Void> {
     loop.preconditionInEventLoop()
+    let me = NIOLoopBound(self, eventLoop: loop)
+    return bindAll(host: host, port: port, transports: transports).flatMapError { error in
+      guard port == 0, attempts > 1, (error as? MediaGatewayError)?.code == .portInUse else {
+        return me.value.loop.makeFailedFuture(error)
+      }
+      me.value.datagrams?.close(promise: nil)
+      me.value.listener?.close(promise: nil)
+      me.value.bound = [:]
+      return me.value.open(host: host, port: 0, transports: transports, attempts: attempts - 1)
+    }
+  }
+
+  private func bindAll(
+    host: String, port: Int, transports: [MediaGatewayConfiguration.SIPTransport]
+  ) -> EventLoopFuture<Void> {
     let first = loop.makeSucceededFuture(port)
     let me = NIOLoopBound(self, eventLoop: loop)
     return transports.reduce(first) { before, transport in

@@ -28,7 +28,7 @@ final class Gateway {
     for (name, text) in dialogs { try Data(text.utf8).write(to: URL(fileURLWithPath: "\(dialogFolder)/\(name)")) }
     try Data(configuration.utf8).write(to: URL(fileURLWithPath: "\(folder)/config.yaml"))
 
-    let rtp = rtpPorts ?? { $0...($0 + 398) }(Int.random(in: 100...580) * 100)
+    let rtp = rtpPorts ?? { $0...($0 + 398) }(Int.random(in: 200...320) * 100)
     process.executableURL = URL(fileURLWithPath: Tools.parley)
     process.arguments =
       ["serve", "--config", "\(folder)/config.yaml", "--ready-file", "\(folder)/ready.json"] + arguments
