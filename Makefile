@@ -20,7 +20,7 @@ run: ## set up, build, start the gateway and place a demo call (ONCE=1: exit aft
 .PHONY: test
 test: ## set up and run every test (ONLY=SIPTests: one suite)
 	@scripts/setup --test
-	@scripts/test $(if $(ONLY),--filter $(ONLY))
+	@scripts/test $(if $(ONLY),--filter '$(ONLY)')
 
 .PHONY: reference
 reference: ## write docs/configuration.md anew from the code
