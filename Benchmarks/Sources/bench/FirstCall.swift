@@ -125,10 +125,10 @@ enum FirstCall {
         peerValue: peerRate, bar: nil, at: "5 s at each rate, SIPp UAC on the same cores"))
   }
 
-  /// The highest rate at which five seconds of calls all succeed without one retransmission; steps of a quarter.
+  /// The highest rate at which five seconds of calls all succeed without one retransmission; each rate is half as much again.
   private static func highestRate(port: Int, service: String) throws -> Double {
     var best = 0.0
-    var rate = 50.0
+    var rate = 100.0
     while rate < 20_000 {
       let folder = try Tools.temporaryFolder()
       let result = try Tools.run(
@@ -148,7 +148,7 @@ enum FirstCall {
       // A rate that SIPp itself did not reach says nothing about the server.
       guard clean, column("CallRate(C)") > rate * 0.8 else { break }
       best = rate
-      rate *= 1.25
+      rate *= 1.5
     }
     return best
   }
