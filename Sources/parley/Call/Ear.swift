@@ -31,9 +31,7 @@ final class Ear: Sendable {
       guard write(file, bytes, bytes.count) == bytes.count else {
         throw CallerError("cannot write the caller's language model")
       }
-      languageModel = name.withUnsafeBufferPointer {
-        String(cString: $0.baseAddress ?? UnsafePointer(bitPattern: 1).unsafelyUnwrapped)
-      }
+      languageModel = String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
       temporary = languageModel
     }
     defer { if let temporary { unlink(temporary) } }
