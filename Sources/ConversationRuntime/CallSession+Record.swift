@@ -32,6 +32,7 @@ extension CallSession {
         ["state": .string(state), "action": "event_ignored", "detail": ["event": .string(event)]])
     case .failure(let state, let code, let message):
       record(.error, ["state": .string(state), "code": .string(code), "message": .string(message)])
+    case .agentMessage, .toolCalled, .secretDecision: break
     case .ended(let state, let reason):
       record(
         .actionExecuted, ["state": .string(state), "action": "dialog_ended", "detail": ["reason": .string(reason)]])

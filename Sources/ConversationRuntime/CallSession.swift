@@ -231,6 +231,7 @@ final class CallSession {
       case .listen(let listen): send(.listen(ListenSpec(listen)))
       case .callHook(let hook): start(hook)
       case .cancelHook(let token): hooks.removeValue(forKey: token)?.task.cancel()
+      case .askModel, .cancelModel, .transfer, .hold, .unhold, .sendDigits, .record, .outcome: break
       case .emit(let name, let data): record(.customEvent, ["name": .string(name), "data": data])
       case .log(let level, let message): log(message, level: level)
       case .hangup(let reason, let afterPlayback):

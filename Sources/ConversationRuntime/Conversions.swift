@@ -8,7 +8,7 @@ extension Prompt {
   init(_ prompt: DialogPrompt) {
     let source: Source =
       switch prompt.source {
-      case .text(let text): .text(text)
+      case .text(let text), .markup(let text): .text(text)
       case .audio(let url): .audio(url: url)
       case .silence(let ms): .silence(ms: ms)
       }

@@ -20,7 +20,7 @@ struct PromptLedger {
   mutating func add(_ prompt: DialogPrompt) {
     let text: String
     switch prompt.source {
-    case .text(let spoken): text = prompt.recordedText ?? spoken
+    case .text(let spoken), .markup(let spoken): text = prompt.recordedText ?? spoken
     case .audio(let url): text = url
     case .silence: text = ""
     }

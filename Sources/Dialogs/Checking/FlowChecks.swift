@@ -156,7 +156,7 @@ struct FlowChecks {
     var said = ""
     for step in state.onEnter {
       switch step.action {
-      case .playTTS(let text, _, _, _, _, _, _): said += " " + text.source
+      case .playTTS(let step): said += " " + step.text.source
       case .collectDigits(let collect):
         let isMasked = collect.isMasked || collect.into.map { dialog.maskedVariables.contains($0) } ?? false
         let about = (collect.into ?? "").replacing("_", with: " ") + said

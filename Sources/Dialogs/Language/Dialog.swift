@@ -17,6 +17,8 @@ public struct Dialog: Sendable {
   public var transitions: [Transition]
   /// In the order of the file.
   public var states: [DialogState]
+  /// What is kept of a call when it is over; nil where the dialog does not say.
+  public var outcome: OutcomeSettings?
   /// The file it came from, as diagnostics name it.
   public var file: String
 
@@ -29,7 +31,8 @@ public struct Dialog: Sendable {
   init(
     name: String, version: String, description: String, language: String, variables: [VariableDeclaration],
     routing: [RoutingRule], initialState: String, settings: DialogSettings, transitions: [Transition],
-    states: [DialogState], file: String, undeclaredVariables: [String], scope: [String: StaticType]
+    states: [DialogState], outcome: OutcomeSettings? = nil, file: String, undeclaredVariables: [String],
+    scope: [String: StaticType]
   ) {
     self.name = name
     self.version = version
@@ -41,6 +44,7 @@ public struct Dialog: Sendable {
     self.settings = settings
     self.transitions = transitions
     self.states = states
+    self.outcome = outcome
     self.file = file
     self.undeclaredVariables = undeclaredVariables
     self.scope = scope
@@ -77,6 +81,8 @@ public struct DialogSettings: Sendable, Hashable {
   public var maxDepth: Int?
   /// Empty: the configured voice.
   public var voice: String = ""
+  /// What of the call is recorded from its answer on.
+  public var record: RecordedAudio = .none
   /// How often a state is said again after silence, or after speech it has no use for, before the call is ended.
   public var noInputRetries: Int = 2
 }
@@ -90,6 +96,8 @@ public struct DialogState: Sendable {
   public var timeout: Duration?
   public var timeoutNext: String?
   public var isTerminal: Bool
+  /// The language model that leads the conversation in this state; nil in an ordinary state.
+  public var agent: AgentSettings?
   public var position: SourcePosition
 }
 
@@ -129,18 +137,79 @@ public struct ActionStep: Sendable {
 
 /// An action of the language with its arguments.
 public enum DialogCommand: Sendable {
-  case playTTS(
-    text: Template, voice: Template, speed: Double, language: Template, bargeIn: Bool?, cache: Bool, wait: Bool)
+  case playTTS(SpeakStep)
   case playAudio(url: Template, bargeIn: Bool?, loop: Bool, wait: Bool)
   case silence(Duration)
   case setVariables([(name: String, value: ValueSource)])
   case callHook(HookStep)
   case collectDigits(CollectStep)
   case listen(ListenSettings)
+  case transfer(TransferStep)
+  case hold
+  case unhold
+  case sendDigits(digits: Template, durationMs: Int)
+  case record(RecordStep)
+  case runDialog(RunDialogStep)
   case log(message: Template, level: String)
   case emit(name: String, data: ValueSource?)
   case goto(target: String)
   case hangup(reason: String)
+}
+
+/// The arguments of `play_tts`.
+public struct SpeakStep: Sendable {
+  public var text: Template
+  public var voice: Template
+  /// 0.5 to 2.0; 1 is the voice's own pace.
+  public var speed: Double
+  public var language: Template
+  public var bargeIn: Bool?
+  public var cache: Bool
+  public var wait: Bool
+  /// `ssml: true`: the text is SSML 1.1.
+  public var isSSML: Bool
+}
+
+/// The arguments of `transfer`.
+public struct TransferStep: Sendable {
+  public enum Mode: String, Sendable, CaseIterable { case blind, attended, warm }
+  /// A SIP URI, a `tel:` URI or a number.
+  public var target: Template
+  public var mode: Mode
+  /// How long the other party may take to answer.
+  public var timeout: Duration
+  public var headers: [(name: String, value: Template)]
+  /// What the caller hears meanwhile; empty for the configured music.
+  public var holdAudio: Template
+  /// Said to the other party before the caller joins (`warm`).
+  public var brief: Template
+}
+
+/// What is recorded of a call.
+public enum RecordedAudio: String, Sendable, CaseIterable {
+  case none
+  /// Both directions in one channel.
+  case mono
+  /// Caller left, gateway right.
+  case stereo
+  case caller
+}
+
+/// The arguments of `record`.
+public struct RecordStep: Sendable, Hashable {
+  public enum Operation: String, Sendable, CaseIterable { case start, stop, pause }
+  public var operation: Operation
+  public var channels: RecordedAudio
+}
+
+/// The arguments of `run_dialog`: another dialog runs, and comes back when it reaches a terminal state.
+public struct RunDialogStep: Sendable {
+  public var name: String
+  /// First values of the other dialog's variables.
+  public var variables: [(name: String, value: ValueSource)]
+  /// Takes a map of the other dialog's variables at its end.
+  public var into: String?
+  public var position: SourcePosition
 }
 
 /// The arguments of `call_hook`.
@@ -148,6 +217,10 @@ public struct HookStep: Sendable {
   public var service: String
   public var url: Template
   public var path: Template
+  /// Upper case; empty: POST.
+  public var method: String
+  /// Header fields beside those of the service.
+  public var headers: [(name: String, value: Template)]
   public var payload: ValueSource?
   public var timeout: Duration?
   public var isAsync: Bool

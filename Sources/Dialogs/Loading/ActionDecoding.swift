@@ -67,12 +67,13 @@ extension DialogDecoder {
         let textNode = required(members, "text", name, node), let text = template(textNode, "`text`")
       else { return nil }
       return .playTTS(
-        text: text, voice: optionalTemplate(members["voice"], "`voice`"),
-        speed: members["speed"].flatMap { source.number($0, "`speed`", in: 0.5...2) } ?? 1,
-        language: optionalTemplate(members["language"], "`language`"),
-        bargeIn: members["barge_in"].flatMap { source.bool($0, "`barge_in`") },
-        cache: members["cache"].flatMap { source.bool($0, "`cache`") } ?? true,
-        wait: members["wait"].flatMap { source.bool($0, "`wait`") } ?? true)
+        SpeakStep(
+          text: text, voice: optionalTemplate(members["voice"], "`voice`"),
+          speed: members["speed"].flatMap { source.number($0, "`speed`", in: 0.5...2) } ?? 1,
+          language: optionalTemplate(members["language"], "`language`"),
+          bargeIn: members["barge_in"].flatMap { source.bool($0, "`barge_in`") },
+          cache: members["cache"].flatMap { source.bool($0, "`cache`") } ?? true,
+          wait: members["wait"].flatMap { source.bool($0, "`wait`") } ?? true, isSSML: false))
     case "play_audio":
       guard let members = arguments(node, name, ["url", "object", "barge_in", "loop", "wait"]) else { return nil }
       guard let urlNode = source.either(members, "url", "object") else {
@@ -194,6 +195,7 @@ extension DialogDecoder {
         service: members["service"].flatMap { source.text($0, "`service`", limit: 128) } ?? "",
         url: optionalURL(members["url"]),
         path: members["path"].flatMap { template($0, "`path`", limit: 2_048) } ?? Template(literal: "/on-intent"),
+        method: "", headers: [],
         payload: members["payload"].flatMap { valueSource($0) },
         timeout: members["timeout"].flatMap { positiveDuration($0, "`timeout`") }, isAsync: isAsync,
         fillerText: members["filler_text"].flatMap { template($0, "`filler_text`") },

@@ -264,7 +264,7 @@ struct DialogDecoder {
   private mutating func decodeState(_ name: String, _ node: SourceNode, at position: SourcePosition) -> DialogState {
     var state = DialogState(
       name: name, onEnter: [], listen: ListenSettings(), transitions: [], timeout: nil, timeoutNext: nil,
-      isTerminal: false, position: position)
+      isTerminal: false, agent: nil, position: position)
     if source.isNull(node) { return state }
     guard
       let members = source.members(

@@ -12,6 +12,20 @@ public enum DialogAction: Hashable, Sendable {
   case callHook(DialogHook)
   /// The outcome is of no interest any more; it may still come.
   case cancelHook(HookToken)
+  /// Ask a language model. What it streams must come back as `modelSentence`, `modelToolCall`, `modelFinished` and
+  /// `modelFailed` with the same token.
+  case askModel(ModelRequest)
+  /// The rest of the answer is of no interest any more; it may still come.
+  case cancelModel(ModelToken)
+  /// Connect the caller with somebody else. The outcome must come back as `transferResult`.
+  case transfer(DialogTransfer)
+  /// Put the caller on hold, or take them back. Must come back as `callHeld` and `callResumed`.
+  case hold
+  case unhold
+  case sendDigits(String, durationMs: Int)
+  case record(RecordStep)
+  /// What is kept of the call; comes once, after the end.
+  case outcome(DialogOutcome)
   /// Tell the world: an event of the dialog's own name.
   case emit(name: String, data: Value)
   /// A line for the operator's log. `level` is debug, info, warning or error.
@@ -27,6 +41,8 @@ public enum DialogAction: Hashable, Sendable {
 public struct DialogPrompt: Hashable, Sendable {
   public enum Source: Hashable, Sendable {
     case text(String)
+    /// SSML 1.1.
+    case markup(String)
     case audio(url: String)
     case silence(ms: Int)
   }
@@ -56,16 +72,33 @@ public struct DialogListen: Hashable, Sendable {
   public var minSilenceMs: Int?
   /// False where the state has no use for speech.
   public var speech: Bool
+  /// True where any words are welcome, not just the expected ones: agent states. Engines with a search of their own for
+  /// free speech use it.
+  public var isOpen: Bool
   public var bargeIn: Bool
 }
 
-/// A question to the customer's backend.
+/// A question to somebody else's system: the customer's backend, an MCP server, the store of documents.
 public struct DialogHook: Hashable, Sendable {
+  public enum Kind: Hashable, Sendable {
+    /// HTTP with ``body``.
+    case http
+    /// Which tools the MCP server ``service`` has. The answer: `{"tools": [{"name", "description", "parameters"}]}`.
+    case listTools
+    /// One tool of the MCP server ``service``. The answer: `{"text": ...}`, or whatever structure the tool gives.
+    case callTool(name: String, arguments: Value)
+    /// The best passages of these documents. The answer: `{"passages": [{"document", "text", "score"}]}`.
+    case searchKnowledge(query: String, documents: [String], limit: Int)
+  }
   public var token: HookToken
+  public var kind: Kind = .http
   /// A name of `integration.services`; empty where `url` is set.
   public var service: String
   public var url: String
   public var path: String
+  /// Upper case; empty: POST.
+  public var method: String = ""
+  public var headers: [String: String] = [:]
   /// nil: the service's own.
   public var timeout: Duration?
   /// The members of the request that the dialog knows: session_id, caller_id, called_number, dialog_name, current_state,
@@ -73,6 +106,65 @@ public struct DialogHook: Hashable, Sendable {
   public var body: Value
   /// `body` with masked variables hidden: for records.
   public var recordedBody: Value
+}
+
+/// A request to a language model that answers in a stream (OpenAI-compatible chat completions).
+public struct ModelRequest: Hashable, Sendable {
+  public var token: ModelToken
+  /// Empty: `runtime.llm.model`.
+  public var model: String
+  public var messages: [ModelMessage]
+  public var tools: [ModelTool]
+  public var temperature: Double?
+  public var maxTokens: Int
+  /// To the first word, and from word to word; nil: `runtime.llm.timeout`.
+  public var timeout: Duration?
+}
+
+/// One message of the context.
+public enum ModelMessage: Hashable, Sendable {
+  case system(String)
+  case user(String)
+  case assistant(String, calls: [ModelToolCall])
+  case tool(callID: String, content: String)
+}
+
+/// A tool as the model sees it. Exits are tools, too.
+public struct ModelTool: Hashable, Sendable {
+  public var name: String
+  public var description: String
+  /// JSON Schema: an object.
+  public var parameters: Value
+}
+
+/// The model asks for a tool.
+public struct ModelToolCall: Hashable, Sendable {
+  public var id: String
+  public var name: String
+  /// The arguments as the model wrote them: JSON, or what it took for JSON.
+  public var arguments: String
+}
+
+/// Somebody else for the caller to talk to.
+public struct DialogTransfer: Hashable, Sendable {
+  public var target: String
+  public var mode: TransferStep.Mode
+  public var timeout: Duration
+  public var headers: [String: String]
+  public var holdAudio: String
+  public var brief: String
+}
+
+/// What is kept of a call. Masked values are hidden.
+public struct DialogOutcome: Hashable, Sendable {
+  /// Empty: as the call ended.
+  public var disposition: String
+  public var summary: String
+  public var tags: [String]
+  public var variables: [String: Value]
+  /// What the owner should ask the language model about the transcript after the call.
+  public var summarize: Bool
+  public var review: ReviewSettings?
 }
 
 /// One thing that happened inside the machine. Values of masked variables never appear here.
@@ -90,5 +182,11 @@ public enum DialogTrace: Hashable, Sendable {
   case eventIgnored(state: String, event: String)
   /// Something went wrong inside the dialog: an expression, a hook's answer, a loop.
   case failure(state: String, code: String, message: String)
+  /// A message joined the context of an agent state. `role` is system, user, assistant or tool.
+  case agentMessage(state: String, role: String, text: String, detail: Value)
+  /// The model asked for a tool or an exit. `outcome` is called, invalid, unknown or exit.
+  case toolCalled(state: String, tool: String, arguments: Value, outcome: String)
+  /// A condition that reads a masked variable was looked at; replays take its result from here.
+  case secretDecision(Bool)
   case ended(state: String, reason: String)
 }

@@ -7,6 +7,13 @@ public struct HookToken: Hashable, Sendable, CustomStringConvertible {
   public var description: String { "h\(value)" }
 }
 
+/// Names one request to a language model within its session.
+public struct ModelToken: Hashable, Sendable, CustomStringConvertible {
+  public let value: UInt32
+  public init(_ value: UInt32) { self.value = value }
+  public var description: String { "m\(value)" }
+}
+
 /// What can happen to a session.
 public enum DialogInput: Hashable, Sendable {
   /// The call is up; the dialog begins. Everything before it is ignored.
@@ -30,6 +37,21 @@ public enum DialogInput: Hashable, Sendable {
   ///   - error: a short code (`timeout`, `unreachable`, `status` ...).
   ///   - status: the HTTP status; 0 where there was none.
   case hookError(HookToken, error: String, status: Int, message: String)
+  /// The model has said one whole sentence (or a piece of one that is long enough to be spoken), in order.
+  case modelSentence(ModelToken, String)
+  /// The model has asked for a tool; its arguments are complete.
+  case modelToolCall(ModelToken, ModelToolCall)
+  /// The answer is complete. `reason` is stop, length, tool_calls or content_filter.
+  case modelFinished(ModelToken, reason: String, tokens: Int)
+  /// No (further) answer. What was said before stands. `error` is timeout, unreachable, status, invalid_answer or empty.
+  case modelFailed(ModelToken, error: String, message: String)
+  /// How the transfer came out: connected, busy, no_answer, refused, failed or unsupported.
+  case transferResult(status: String)
+  case callHeld
+  case callResumed
+  case recordingComplete
+  /// human, machine or unknown.
+  case answeredBy(String)
   /// An event that an API client sent.
   case custom(name: String, data: Value)
   /// The call is over: the last input. The dialog may still set variables, emit, log and call hooks, but not speak.

@@ -38,6 +38,7 @@ extension Dialog {
       language: languages.first { !$0.isEmpty } ?? "",
       minSilenceMs: override?.minSilenceMs ?? state.listen.minSilenceMs,
       speech: override.map { !$0.hints.isEmpty || !$0.grammar.isEmpty } == true || hearsSpeech(in: state),
+      isOpen: state.agent != nil,
       bargeIn: override?.bargeIn ?? state.listen.bargeIn ?? settings.bargeIn ?? bargeIn)
   }
 }

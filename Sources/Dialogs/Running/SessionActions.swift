@@ -101,18 +101,19 @@ extension DialogSession {
 
   mutating func perform(_ step: ActionStep) {
     switch step.action {
-    case .playTTS(let text, let voice, let speed, let language, let bargeIn, let cache, let wait):
-      guard !isPassedOver(bargeIn, "play_tts") else { return }
-      guard let spoken = render(text), let voice = render(voice), let language = render(language) else { return }
-      let isSecret = !text.names.isDisjoint(with: masked)
-      let recorded = isSecret ? renderHidden(text) : nil
+    case .playTTS(let speak):
+      guard !isPassedOver(speak.bargeIn, "play_tts") else { return }
+      guard let spoken = render(speak.text), let voice = render(speak.voice), let language = render(speak.language)
+      else { return }
+      let isSecret = !speak.text.names.isDisjoint(with: masked)
+      let recorded = isSecret ? renderHidden(speak.text) : nil
       executed("play_tts", ["text": .string(recorded ?? spoken)])
       // A prompt that comes out empty would only make noise in the synthesizer.
       guard spoken.contains(where: { !$0.isWhitespace }) else { return }
       play(
-        .text(spoken), voice: voice.isEmpty ? dialog.settings.voice : voice, speed: speed,
-        language: language.isEmpty ? dialog.language : language, bargeIn: bargeIn, cache: cache && !isSecret,
-        wait: wait, recordedText: recorded)
+        speak.isSSML ? .markup(spoken) : .text(spoken), voice: voice.isEmpty ? dialog.settings.voice : voice,
+        speed: speak.speed, language: language.isEmpty ? dialog.language : language, bargeIn: speak.bargeIn,
+        cache: speak.cache && !isSecret, wait: speak.wait, recordedText: recorded)
       hasPlayed = true
     case .playAudio(let url, let bargeIn, let loop, let wait):
       guard !isPassedOver(bargeIn, "play_audio"), let url = render(url) else { return }
@@ -150,6 +151,7 @@ extension DialogSession {
       executed("goto", ["target": .string(name)])
       take(target: target, actions: [], trigger: "goto")
     case .hangup(let reason): hangUp(reason: reason)
+    case .transfer, .hold, .unhold, .sendDigits, .record, .runDialog: break
     }
   }
 

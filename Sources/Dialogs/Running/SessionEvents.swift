@@ -33,6 +33,9 @@ extension DialogSession {
     case .hookResult(let token, let answer): hookAnswered(token, answer)
     case .hookError(let token, let error, let status, let message):
       hookFailed(token, error: error, status: status, message: message)
+    case .modelSentence, .modelToolCall, .modelFinished, .modelFailed, .transferResult, .callHeld, .callResumed,
+      .recordingComplete, .answeredBy:
+      break
     case .custom(let name, let data):
       guard !Vocabulary.events.contains(name), name != "*" else {
         return fail("event", "`\(name)` is an event of the machine and cannot be sent")

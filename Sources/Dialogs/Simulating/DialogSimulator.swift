@@ -132,7 +132,7 @@ public struct DialogSimulator: Sendable {
       switch action {
       case .say(let prompt):
         switch prompt.source {
-        case .text(let text): lines.append("<< \(prompt.recordedText ?? text)")
+        case .text(let text), .markup(let text): lines.append("<< \(prompt.recordedText ?? text)")
         case .audio(let url): lines.append("<< [audio \(url)]")
         case .silence(let ms):
           lines.append("   (\(ms) ms)")
@@ -154,7 +154,9 @@ public struct DialogSimulator: Sendable {
         lines.append("-- hangs up (\(reason))")
         owed.append(.hangup(by: "dialog", reason: reason))
       case .trace(let trace): show(trace)
-      case .stop, .listen, .cancelHook: break
+      case .stop, .listen, .cancelHook, .askModel, .cancelModel, .transfer, .hold, .unhold, .sendDigits, .record,
+        .outcome:
+        break
       }
     }
   }
@@ -168,7 +170,7 @@ public struct DialogSimulator: Sendable {
     case .eventIgnored(_, let event): lines.append("-- \(event): no transition")
     case .failure(_, let code, let message): lines.append("!! \(code): \(message)")
     case .ended: lines.append("-- end of call")
-    case .stayed, .actionExecuted: break
+    case .stayed, .actionExecuted, .agentMessage, .toolCalled, .secretDecision: break
     }
   }
 }
