@@ -115,6 +115,8 @@ struct Evaluation {
       if try truth(evaluate(left), of: "`or`") { return true }
       return .bool(try truth(evaluate(right), of: "`or`"))
     case .binary(let op, let left, let right, _): return try binary(op, evaluate(left), evaluate(right))
+    case .conditional(let condition, let a, let b, _):
+      return try evaluate(try truth(evaluate(condition), of: "`choose`") ? a : b)
     case .call(let function, let arguments, _):
       var values: [Value] = []
       for argument in arguments { values.append(try evaluate(argument)) }

@@ -104,7 +104,7 @@ extension Evaluation {
     case .slot: return variables["slots"]?[try text(0)] ?? .null
     case .matches: return .bool(try occurs(regex(text(1)), in: text(0)))
     // These became operators when they were parsed.
-    case .contains, .startswith, .endswith: return .null
+    case .contains, .startswith, .endswith, .choose: return .null
     }
   }
 

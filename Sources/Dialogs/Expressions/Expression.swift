@@ -49,6 +49,8 @@ indirect enum ExpressionNode: Sendable {
   /// A regular expression that is known when the dialog is loaded.
   case matches(ExpressionNode, RegexPattern, at: Int)
   case call(ExpressionFunction, [ExpressionNode], at: Int)
+  /// `choose(condition, a, b)`: only one of the two is computed.
+  case conditional(ExpressionNode, ExpressionNode, ExpressionNode, at: Int)
 }
 
 enum BinaryOperator: String, Sendable {

@@ -4,7 +4,7 @@ import Base
 enum ExpressionFunction: String, CaseIterable, Sendable {
   case lower, upper, trim, len, int, number, string, `default`, json, now
   case format_time, digits, spell, coalesce, exists, min, max, round, split, join
-  case replace, regex_extract, slot, matches, contains, startswith, endswith
+  case replace, regex_extract, slot, matches, contains, startswith, endswith, choose
 
   /// What goes in and what comes out.
   struct Signature {
@@ -41,6 +41,7 @@ enum ExpressionFunction: String, CaseIterable, Sendable {
     case .slot: Signature(parameters: [.string], result: .any)
     case .matches, .startswith, .endswith: Signature(parameters: [.string, .string], result: .bool)
     case .contains: Signature(parameters: [.any, .any], result: .bool)
+    case .choose: Signature(parameters: [.bool, .any, .any], result: .any)
     }
   }
 }

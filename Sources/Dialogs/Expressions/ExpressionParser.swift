@@ -259,6 +259,7 @@ struct ExpressionParser {
     }
     switch function {
     case .matches: return try combine(.matches, arguments[0], arguments[1], at: at)
+    case .choose: return .conditional(arguments[0], arguments[1], arguments[2], at: at)
     case .contains: return .binary(.contains, arguments[0], arguments[1], at: at)
     case .startswith: return .binary(.startswith, arguments[0], arguments[1], at: at)
     case .endswith: return .binary(.endswith, arguments[0], arguments[1], at: at)
@@ -333,6 +334,8 @@ extension ExpressionNode {
     case .literal, .name: return true
     case .member(let a, _, _), .negate(let a, _), .not(let a, _), .matches(let a, _, _): return a.fits(depth: below)
     case .index(let a, let b, _), .binary(_, let a, let b, _): return a.fits(depth: below) && b.fits(depth: below)
+    case .conditional(let a, let b, let c, _):
+      return a.fits(depth: below) && b.fits(depth: below) && c.fits(depth: below)
     case .list(let items), .call(_, let items, _): return items.allSatisfy { $0.fits(depth: below) }
     case .map(let pairs): return pairs.allSatisfy { $0.value.fits(depth: below) }
     }

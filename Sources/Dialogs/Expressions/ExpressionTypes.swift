@@ -47,6 +47,10 @@ struct ExpressionTypes {
       require(text, .string, at, "`matches`")
       return .bool
     case .binary(let op, let left, let right, let at): return binary(op, left, right, at)
+    case .conditional(let test, let a, let b, let at):
+      condition(test, at, "`choose`")
+      let types = (check(a), check(b))
+      return types.0 == types.1 ? types.0 : .any
     case .call(let function, let arguments, let at):
       let signature = function.signature
       for (i, argument) in arguments.enumerated() {

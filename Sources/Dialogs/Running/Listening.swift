@@ -90,6 +90,8 @@ extension ExpressionNode {
         phrases += PhraseExtraction.phrases(of: pattern)
       }
     case .call(_, let arguments, _): for argument in arguments { argument.collectPhrases(into: &phrases) }
+    case .conditional(let condition, let a, let b, _):
+      for part in [condition, a, b] { part.collectPhrases(into: &phrases) }
     case .literal, .name, .member, .index, .list, .map, .negate: break
     }
   }
