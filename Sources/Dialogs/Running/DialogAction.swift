@@ -119,6 +119,19 @@ public struct ModelRequest: Hashable, Sendable {
   public var maxTokens: Int
   /// To the first word, and from word to word; nil: `runtime.llm.timeout`.
   public var timeout: Duration?
+
+  public init(
+    token: ModelToken, model: String = "", messages: [ModelMessage], tools: [ModelTool] = [],
+    temperature: Double? = nil, maxTokens: Int = AgentSettings.defaultMaxTokens, timeout: Duration? = nil
+  ) {
+    self.token = token
+    self.model = model
+    self.messages = messages
+    self.tools = tools
+    self.temperature = temperature
+    self.maxTokens = maxTokens
+    self.timeout = timeout
+  }
 }
 
 /// One message of the context.
@@ -135,6 +148,12 @@ public struct ModelTool: Hashable, Sendable {
   public var description: String
   /// JSON Schema: an object.
   public var parameters: Value
+
+  public init(name: String, description: String, parameters: Value) {
+    self.name = name
+    self.description = description
+    self.parameters = parameters
+  }
 }
 
 /// The model asks for a tool.
@@ -143,6 +162,12 @@ public struct ModelToolCall: Hashable, Sendable {
   public var name: String
   /// The arguments as the model wrote them: JSON, or what it took for JSON.
   public var arguments: String
+
+  public init(id: String, name: String, arguments: String) {
+    self.id = id
+    self.name = name
+    self.arguments = arguments
+  }
 }
 
 /// Somebody else for the caller to talk to.
