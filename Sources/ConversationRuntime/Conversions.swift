@@ -80,21 +80,6 @@ extension HangupReason {
   }
 }
 
-extension Value {
-  /// The same with the values of `names` replaced, at every depth: what a backend answers may hold masked variables.
-  func hiding(_ names: Set<String>) -> Value {
-    if names.isEmpty { return self }
-    switch self {
-    case .map(let members):
-      var shown: [String: Value] = [:]
-      for (key, value) in members { shown[key] = names.contains(key) ? "***" : value.hiding(names) }
-      return .map(shown)
-    case .list(let items): return .list(items.map { $0.hiding(names) })
-    default: return self
-    }
-  }
-}
-
 /// How long speaking `text` takes, in milliseconds: about fifteen characters a second at speed 1. For people, not for timers.
 func estimatedDurationMs(_ text: String, speed: Double) -> Int64 {
   let pace = speed.isFinite && speed > 0.1 ? speed : 1

@@ -97,15 +97,7 @@ public struct DialogSession: Sendable {
         default: .null
         }
     }
-    var headers: [String: Value] = [:]
-    for header in call.headers {
-      if case .string(let earlier)? = headers[header.name] {
-        headers[header.name] = .string(earlier + ", " + header.value)
-      } else {
-        headers[header.name] = .string(header.value)
-      }
-    }
-    values["sip_headers"] = .map(headers)
+    values["sip_headers"] = .map(call.headerValues)
     values["caller_id"] = .string(call.callerID)
     values["called_number"] = .string(call.calledNumber)
     values["trunk"] = .string(call.trunk ?? "")
@@ -137,11 +129,7 @@ public struct DialogSession: Sendable {
   }
 
   /// Whether the keys that come now are secret (a masked `collect_digits`): they belong into no log, event or record.
-  public var isCollectingSecret: Bool {
-    guard let run = runs.last else { return false }
-    if case .digits(let step) = run.wait { return isSecret(step) }
-    return run.upcomingCollect.map { isSecret($0) } ?? false
-  }
+  public var isCollectingSecret: Bool { secretEntry != nil }
 
   /// When ``timeout(at:wallMs:)`` wants to be called; nil: not at all.
   public var deadline: Instant? {
