@@ -32,6 +32,7 @@ let package = Package(
     .executable(name: "parley", targets: ["parley"]),
     // For Benchmarks/ and Fuzz/, which are packages of their own.
     .library(name: "ParleyProtocols", targets: ["Base", "SIP", "SDP", "RTP", "Audio", "Turns", "Dialogs"]),
+    .library(name: "ParleyDialogs", targets: ["Base", "Dialogs", "Settings"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),

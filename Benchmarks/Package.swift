@@ -2,9 +2,14 @@
 import PackageDescription
 
 // A package of its own, so that nobody who builds or tests Parley resolves or compiles it. It drives the built `parley` and its
-// peers as processes; Sources/bench/Harness is the end-to-end tests' own.
+// peers as processes, and the dialog machine in its own; Sources/bench/Harness is the end-to-end tests' own.
 let package = Package(
   name: "benchmarks",
-  targets: [.executableTarget(name: "bench", swiftSettings: [.treatAllWarnings(as: .error)])],
+  dependencies: [.package(name: "parley", path: "..")],
+  targets: [
+    .executableTarget(
+      name: "bench", dependencies: [.product(name: "ParleyDialogs", package: "parley")],
+      swiftSettings: [.treatAllWarnings(as: .error)])
+  ],
   swiftLanguageModes: [.v6]
 )

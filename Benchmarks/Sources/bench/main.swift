@@ -2,7 +2,9 @@ import Foundation
 
 // Runs one comparison, or all of them: `bench first-call`.
 
-let known: [String: () throws -> Report] = ["first-call": FirstCall.run, "recognition": Recognition.alone]
+let known: [String: () throws -> Report] = [
+  "dialog": DialogMachine.run, "first-call": FirstCall.run, "recognition": Recognition.alone,
+]
 let wanted = CommandLine.arguments.dropFirst().first ?? "all"
 guard wanted == "all" || known[wanted] != nil else {
   let names = known.keys.sorted().joined(separator: ", ")
