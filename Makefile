@@ -3,6 +3,9 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
+# What `parley version` says of its origin.
+export PARLEY_COMMIT := $(shell git describe --always --abbrev=12 --dirty --exclude='*' 2>/dev/null)
+
 # One configuration for running and testing: dependencies compile once, and what is tested is what runs. Tests use public
 # API only, hence no testable imports (they would compile everything a second time).
 BUILD := swift build --configuration release

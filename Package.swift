@@ -80,7 +80,7 @@ let package = Package(
       name: "parley",
       dependencies: [
         "SIP", "SDP", "RTP", "Audio", "Turns", "Dialogs", "MediaIO", "MediaGateway", "SpeechGateway",
-        "ConversationRuntime", "IntegrationGateway", "CPocketSphinx",
+        "ConversationRuntime", "IntegrationGateway", "CPocketSphinx", "CBuildStamp",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ] + shared + nio,
       exclude: ["README.md"],
@@ -91,6 +91,11 @@ let package = Package(
     .systemLibrary(name: "CFlite", providers: [.apt(["flite1-dev"])]),
     .systemLibrary(name: "CSpanDSP", pkgConfig: "spandsp", providers: [.apt(["libspandsp-dev"])]),
     .systemLibrary(name: "CSpeexDSP", pkgConfig: "speexdsp", providers: [.apt(["libspeexdsp-dev"])]),
+
+    // What `parley version` says of its origin. C, so that a new commit relinks the binary and recompiles no Swift.
+    .target(
+      name: "CBuildStamp",
+      cSettings: [.define("PARLEY_COMMIT", to: "\"\(Context.environment["PARLEY_COMMIT"] ?? "")\"")]),
 
     // Tests.
     room("TestKit", ["Base", "SIP", "SDP", "RTP", "Audio"]),

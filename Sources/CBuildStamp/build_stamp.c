@@ -1,0 +1,3 @@
+#include "build_stamp.h"
+
+const char *parley_build_commit(void) { return PARLEY_COMMIT; }
