@@ -22,7 +22,7 @@ public struct DialogCatalog: Sendable {
   public init(_ dialogs: [Dialog], diagnostics: [Diagnostic] = [], files: [String] = []) {
     let unique = DialogLoader.unique(dialogs)
     self.dialogs = unique.dialogs
-    self.diagnostics = diagnostics + unique.diagnostics
+    self.diagnostics = diagnostics + unique.diagnostics + DialogLoader.link(unique.dialogs)
     self.files = files
     router = DialogRouter(unique.dialogs)
   }

@@ -52,10 +52,13 @@ extension DialogCode {
     case .badPattern:
       "A regular expression or a `digits` pattern does not compile. Look-around and back-references do not exist."
     case .notSupported:
-      "Part of the language, but not of this version: agent states, transfer, recording, Go templates. It is refused rather than ignored."
+      "The language has no such thing, on purpose; the hint says what there is instead. It is refused rather than ignored."
     case .reservedName: "The name belongs to the language (`transcript`, `digits` ...) and cannot be declared or set."
     case .conflictingKeys: "Two keys say different things, or a key stands where it has no meaning."
     case .tooMany: "A list is longer than any dialog needs; it was probably made by a program gone wrong."
+    case .duplicateName: "To the model, the tools and exits of a state are one list. Each needs a name of its own."
+    case .badSchema:
+      "What the model has to hand over is described by names and types, or by a JSON Schema with keywords that are checked."
     case .unreachableState:
       "No transition, `goto` or `timeout_next` leads there. Fine where only a hook's `next_state` does."
     case .deadEnd: "The caller can never leave this state except by hanging up."
@@ -76,6 +79,26 @@ extension DialogCode {
       "A hook can fail or be late. Without a transition for `hook_error` the dialog just goes on."
     case .undeclaredVariable: "The variable works, but has no first value and no type. Declare it under `variables`."
     case .nothingToRecognize: "The embedded recogniser listens for the phrases of the state; this one names none."
+    case .undescribed:
+      "A model decides by the descriptions what to use. Say in one sentence what the tool does, or when the exit is to be taken."
+    case .agentWithoutExit:
+      "Without `exits` the model can only talk: the state ends by a transition, or with the fallback after `max_turns`."
+    case .agentWithoutFallback:
+      "A model can be unreachable or run over its limits. Without a `fallback` the caller hears an apology, and the call ends."
+    case .transferUnhandled:
+      "The other party may be busy or not answer. Without a transition for `transfer_result` the caller stays where they are."
+    case .notCarriedOut:
+      "The language knows it, but the gateway of this version answers it with `unsupported`. Tests and simulations carry it out."
+    case .unknownDialog:
+      "`run_dialog` names a dialog that is not among those that were loaded together. When it is reached, it raises `error`."
+    case .dialogCallsItself:
+      "By way of `run_dialog` the dialog comes back to itself. Sub-dialogs may only be nested to a small depth."
+    case .unknownParameter:
+      "`run_dialog` gives a first value to a variable that the other dialog does not declare, or one of another type."
+    case .sameRouting:
+      "Two dialogs have the same rule. The first file answers, the other never does."
+    case .impossibleEvent:
+      "Nothing in this state raises the event, so its transition is never taken."
     }
   }
 }

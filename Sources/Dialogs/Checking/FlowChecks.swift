@@ -3,8 +3,8 @@ import Base
 /// Looks at a dialog as a whole: what can be reached, what never ends, what the caller could do that nobody answers.
 struct FlowChecks {
   let dialog: Dialog
-  private let decoder: DialogDecoder
-  private(set) var source: SourceDecoding
+  let decoder: DialogDecoder
+  var source: SourceDecoding
 
   init(dialog: Dialog, decoder: DialogDecoder) {
     self.dialog = dialog
@@ -20,6 +20,9 @@ struct FlowChecks {
       checkShadows(state.transitions)
       checkActions(state.onEnter)
       checkSecrets(state)
+      checkEvents(state)
+      if let agent = state.agent { check(agent, of: state) }
+      checkTransfers(state)
       for transition in state.transitions { checkActions(transition.actions) }
     }
     checkShadows(dialog.transitions)
@@ -40,11 +43,17 @@ struct FlowChecks {
   }
 
   private func ends(_ actions: [ActionStep]) -> Bool {
-    actions.contains { if case .hangup = $0.action { true } else { false } }
+    actions.contains {
+      switch $0.action {
+      case .hangup, .transfer: true
+      default: false
+      }
+    }
   }
 
   private func exits(_ state: DialogState) -> [String] {
-    jumps(state.onEnter) + exits(state.transitions) + (state.timeoutNext.map { [$0] } ?? [])
+    jumps(state.onEnter) + exits(state.transitions) + [state.timeoutNext, state.agent?.fallback].compactMap { $0 }
+      + (state.agent?.exits.map(\.target) ?? [])
   }
 
   private mutating func checkReachability() {
@@ -77,6 +86,8 @@ struct FlowChecks {
   // MARK: The caller
 
   private mutating func checkHandlers(_ state: DialogState) {
+    // A model hears everything and knows what to say to silence.
+    guard state.agent == nil else { return }
     let all = state.transitions + dialog.transitions
     func handles(_ events: Set<String>) -> Bool {
       all.contains { (events.contains($0.event) || $0.event == "*") && $0.event != "hangup" }
@@ -176,6 +187,8 @@ struct FlowChecks {
   private func automaticExits(_ state: DialogState) -> [String] {
     let collects = state.onEnter.contains { if case .collectDigits = $0.action { true } else { false } }
     guard !collects else { return [] }
+    // A model that cannot be reached takes no time.
+    if let agent = state.agent { return agent.fallback.map { [$0] } ?? [] }
     let completions = state.transitions.filter {
       $0.condition == nil && ($0.event == "tts_complete" || $0.event == "call_answered")
     }

@@ -3,19 +3,8 @@ import Base
 /// The words of the language: what the decoder knows and what it says when a word is not known.
 enum Vocabulary {
   /// Events that the machine raises itself.
-  static let events = [
-    "speech", "speech_partial", "speech_started", "dtmf", "no_input", "no_match", "timeout", "tts_complete",
-    "tts_interrupted", "hook_result", "hook_error", "call_answered", "hangup", "error",
-  ]
-  /// Part of the language, but not of this version.
-  static let laterEvents = [
-    "agent_exit", "transfer_result", "recording_complete", "amd_result", "call_held", "call_resumed",
-  ]
-  static let actions = [
-    "play_tts", "play_audio", "silence", "set_variable", "call_hook", "collect_digits", "listen", "log", "emit", "goto",
-    "hangup",
-  ]
-  static let laterActions = ["transfer", "hold", "unhold", "send_dtmf", "record", "run_dialog"]
+  static let events = Declarations.events.map(\.name)
+  static let eventNames = Set(events)
 
   /// Events that report progress: `"*"` does not match them, because it would fire before anything happened.
   static let progressEvents: Set<String> = ["call_answered", "speech_started", "speech_partial"]
@@ -25,9 +14,9 @@ enum Vocabulary {
     ("transcript", .string), ("confidence", .number), ("language", .string), ("slots", .map), ("digit", .string),
     ("digits", .string), ("caller_id", .string), ("called_number", .string), ("dialog_name", .string),
     ("session_id", .string), ("trunk", .string), ("sip_headers", .map), ("last_event", .string),
-    ("current_state", .string), ("result", .any), ("error", .string), ("error_message", .string), ("status", .number),
-    ("heard", .string), ("data", .any), ("who", .string), ("reason", .string), ("no_input_count", .number),
-    ("no_match_count", .number),
+    ("current_state", .string), ("result", .any), ("error", .string), ("error_message", .string), ("status", .any),
+    ("heard", .string), ("data", .any), ("exit", .string), ("who", .string), ("reason", .string),
+    ("no_input_count", .number), ("no_match_count", .number),
   ]
   static let builtinNames = Set(builtins.map(\.name))
 
@@ -39,7 +28,7 @@ enum Vocabulary {
 
 /// The words of the language, for editors, completions and documentation.
 public enum DialogLanguage {
-  public static var actions: [String] { Vocabulary.actions }
+  public static var actions: [String] { Declarations.actionNames }
   public static var events: [String] { Vocabulary.events }
   /// Names that every expression can read.
   public static var builtins: [String] { Vocabulary.builtins.map(\.name) }

@@ -35,34 +35,6 @@ struct SourceDecoding {
 
   // MARK: Shapes
 
-  /// The members of a mapping. Keys in `later` are known but refused, others are unknown. nil where it is no mapping.
-  mutating func members(
-    of node: SourceNode, _ what: String, known: [String], later: [String] = []
-  ) -> [String: SourceNode]? {
-    guard case .mapping(let pairs) = node.content else {
-      report(.badType, node.position, "\(what) must be a mapping of keys to values, not \(Self.shape(node))")
-      return nil
-    }
-    var members: [String: SourceNode] = [:]
-    for pair in pairs {
-      guard let key = pair.key.text else {
-        report(.badType, pair.key.position, "a key of \(what) must be a word")
-        continue
-      }
-      if known.contains(key) {
-        members[key] = pair.value
-      } else if later.contains(key) {
-        report(.notSupported, pair.key.position, "`\(key)` in \(what) is not supported by this version", "remove it")
-      } else {
-        let close = nearest(to: key, in: known)
-        report(
-          .unknownKey, pair.key.position, "\(what) has no key `\(key)`",
-          close.map { "did you mean `\($0)`?" } ?? "known keys: \(known.sorted().joined(separator: ", "))")
-      }
-    }
-    return members
-  }
-
   mutating func items(of node: SourceNode, _ what: String, limit: Int) -> [SourceNode]? {
     if isNull(node) { return [] }
     guard case .sequence(let items) = node.content else {
@@ -74,14 +46,6 @@ struct SourceDecoding {
       return nil
     }
     return items
-  }
-
-  /// The value of one of two spellings of a key.
-  mutating func either(_ members: [String: SourceNode], _ first: String, _ second: String) -> SourceNode? {
-    if let a = members[first], members[second] != nil {
-      report(.conflictingKeys, a.position, "`\(first)` and `\(second)` are two names of one key", "keep one of them")
-    }
-    return members[first] ?? members[second]
   }
 
   func isNull(_ node: SourceNode) -> Bool {
@@ -153,19 +117,34 @@ struct SourceDecoding {
     return nil
   }
 
-  /// `250ms`, `8s`, `1.5s`, `5m`, `1h`, `1m30s`; at most a day.
-  mutating func duration(_ node: SourceNode, _ what: String) -> Duration? {
+  /// `250ms`, `8s`, `1.5s`, `5m`, `1h`, `1m30s`.
+  mutating func duration(_ node: SourceNode, _ what: String, in range: ClosedRange<Duration>) -> Duration? {
     guard let text = node.text, let ms = Self.milliseconds(text) else {
       report(
-        .badDuration, node.position, "\(what) must be a duration, not `\(node.text ?? Self.shape(node))`",
+        .badDuration, node.position, "\(what) must be a duration, not `\((node.text ?? Self.shape(node)).prefix(80))`",
         "write 250ms, 8s or 5m")
       return nil
     }
-    guard ms <= 86_400_000 else {
-      report(.badDuration, node.position, "\(what) is longer than a day")
+    let duration = Duration.milliseconds(ms)
+    if duration > range.upperBound {
+      let isDay = range.upperBound == .seconds(86_400)
+      report(
+        .badDuration, node.position,
+        isDay ? "\(what) is longer than a day" : "\(what) must be at most \(Self.written(range.upperBound))")
       return nil
     }
-    return .milliseconds(ms)
+    if duration < range.lowerBound {
+      report(.badDuration, node.position, "\(what) must be at least \(Self.written(range.lowerBound))")
+      return nil
+    }
+    return duration
+  }
+
+  /// A duration as a person would write it.
+  static func written(_ duration: Duration) -> String {
+    let ms = duration.milliseconds
+    if ms % 1_000 != 0 { return "\(ms)ms" }
+    return ms >= 300_000 && ms % 60_000 == 0 ? "\(ms / 60_000)m" : "\(ms / 1_000)s"
   }
 
   static func milliseconds(_ text: String) -> Int? {

@@ -1,27 +1,18 @@
 import Base
 
 extension DialogDecoder {
-  mutating func decodeTransitions(_ node: SourceNode, _ what: String) -> [Transition] {
-    (source.items(of: node, what, limit: Self.transitionLimit) ?? []).compactMap { decodeTransition($0) }
+  mutating func decodeTransitions(_ members: Members, _ key: String) -> [Transition] {
+    source.items(members, key).compactMap { decodeTransition($0) }
   }
 
   private mutating func decodeTransition(_ node: SourceNode) -> Transition? {
-    guard
-      let members = source.members(
-        of: node, "a transition",
-        known: ["event", "when", "condition", "digits", "confidence_below", "do", "actions", "target"])
+    guard let members = source.members(of: node, Declarations.transition),
+      let event = members["event"].flatMap({ event($0) })
     else { return nil }
-    guard let eventNode = members["event"] else {
-      source.report(.missingKey, node.position, "a transition has no `event`", "`\"*\"` matches any event")
-      return nil
-    }
-    guard let event = event(eventNode) else { return nil }
     var transition = Transition(
       event: event, condition: nil, digits: nil, confidenceBelow: nil, actions: [], target: nil,
       position: node.position)
-    if let when = source.either(members, "when", "condition"), !source.isNull(when) {
-      transition.condition = condition(when)
-    }
+    if let when = members["when"], !source.isNull(when) { transition.condition = condition(when) }
     if let digits = members["digits"], let text = source.text(digits, "`digits`") {
       if event != "dtmf" {
         source.report(.conflictingKeys, digits.position, "`digits` belongs to the event `dtmf`, not to `\(event)`")
@@ -32,15 +23,13 @@ extension DialogDecoder {
         source.report(.badPattern, digits.position, "`digits`: \(error.message)")
       }
     }
-    if let below = members["confidence_below"] {
-      if event != "speech", event != "speech_partial" {
-        source.report(
-          .conflictingKeys, below.position, "`confidence_below` belongs to the event `speech`, not to `\(event)`")
-      }
-      transition.confidenceBelow = source.number(below, "`confidence_below`", in: 0...1)
+    if let below = members["confidence_below"], event != "speech", event != "speech_partial" {
+      source.report(
+        .conflictingKeys, below.position, "`confidence_below` belongs to the event `speech`, not to `\(event)`")
     }
-    transition.actions = source.either(members, "do", "actions").map { decodeActions($0, "`do`") } ?? []
-    transition.target = members["target"].flatMap { source.isNull($0) ? nil : target($0, "`target`") }
+    transition.confidenceBelow = source.number(members, "confidence_below")
+    transition.actions = decodeActions(members, "do")
+    transition.target = target(members, "target")
     if transition.target == nil, transition.actions.isEmpty, event == "*" {
       source.report(
         .missingKey, node.position, "a transition for any event neither does anything nor leads anywhere",
@@ -51,11 +40,7 @@ extension DialogDecoder {
 
   private mutating func event(_ node: SourceNode) -> String? {
     guard let name = source.text(node, "`event`", limit: 64) else { return nil }
-    if name == "*" || Vocabulary.events.contains(name) { return name }
-    if Vocabulary.laterEvents.contains(name) {
-      source.report(.notSupported, node.position, "the event `\(name)` is not supported by this version", "remove it")
-      return nil
-    }
+    if name == "*" || Vocabulary.eventNames.contains(name) { return name }
     // Other names are the dialog's own events, sent by REST; but a slip of the pen must not become one.
     if let close = nearest(to: name, in: Vocabulary.events) {
       source.report(
