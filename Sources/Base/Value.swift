@@ -52,4 +52,33 @@ extension Value {
   }
 
   public var boolValue: Bool? { if case .bool(let b) = self { b } else { nil } }
+
+  /// Whether it is at most `depth` levels deep and its texts, keys and members come to at most `size` bytes and members
+  /// together. Never looks further than that: a few short assignments can build what would take years to walk through.
+  public func fits(size: Int, depth: Int) -> Bool {
+    var left = size
+    return fits(&left, depth)
+  }
+
+  private func fits(_ left: inout Int, _ depth: Int) -> Bool {
+    left -= 1
+    guard left >= 0, depth >= 0 else { return false }
+    switch self {
+    case .null, .bool, .int, .double: return true
+    case .string(let text):
+      left -= text.utf8.count
+      return left >= 0
+    case .list(let items):
+      guard depth > 0 else { return items.isEmpty }
+      for item in items { guard item.fits(&left, depth - 1) else { return false } }
+      return true
+    case .map(let map):
+      guard depth > 0 else { return map.isEmpty }
+      for (key, value) in map {
+        left -= key.utf8.count
+        guard value.fits(&left, depth - 1) else { return false }
+      }
+      return true
+    }
+  }
 }

@@ -16,6 +16,10 @@ struct Evaluation {
   static let stepLimit = 1_000_000
   /// Of any text that comes into being.
   static let outputLimit = 64 * 1_024
+  /// Of any list or map that comes into being: bytes and members together, and levels. Without it `x: "[x, x]"` in a loop
+  /// would double until the memory is full.
+  static let dataLimit = 256 * 1_024
+  static let dataDepth = 32
   private var steps = Self.stepLimit
 
   init(variables: [String: Value], wallMs: Int64) {
@@ -52,11 +56,11 @@ struct Evaluation {
     case .list(let items):
       var values: [Value] = []
       for item in items { values.append(try value(of: item)) }
-      return .list(values)
+      return try bounded(.list(values))
     case .map(let pairs):
       var map: [String: Value] = [:]
       for pair in pairs { map[pair.key] = try value(of: pair.value) }
-      return .map(map)
+      return try bounded(.map(map))
     }
   }
 
@@ -91,11 +95,11 @@ struct Evaluation {
     case .list(let items):
       var values: [Value] = []
       for item in items { values.append(try evaluate(item)) }
-      return .list(values)
+      return try bounded(.list(values))
     case .map(let pairs):
       var map: [String: Value] = [:]
       for pair in pairs { map[pair.key] = try evaluate(pair.value) }
-      return .map(map)
+      return try bounded(.map(map))
     case .negate(let operand, _):
       switch try evaluate(operand) {
       case .int(let i):
@@ -106,8 +110,10 @@ struct Evaluation {
       case let other: throw EvaluationError("`-` needs a number, but gets \(StaticType(of: other).description)")
       }
     case .not(let operand, _): return .bool(!(try truth(evaluate(operand), of: "`not`")))
-    case .matches(let text, let pattern, _):
-      return .bool(try occurs(pattern, in: string(evaluate(text), of: "`matches`")))
+    case .matches(let operand, let pattern, _):
+      let text = try evaluate(operand)
+      guard text != .null else { return false }
+      return .bool(try occurs(pattern, in: string(text, of: "`matches`")))
     case .binary(.and, let left, let right, _):
       guard try truth(evaluate(left), of: "`and`") else { return false }
       return .bool(try truth(evaluate(right), of: "`and`"))
@@ -200,6 +206,13 @@ struct Evaluation {
     return .string(text)
   }
 
+  func bounded(_ data: Value) throws(EvaluationError) -> Value {
+    guard data.fits(size: Self.dataLimit, depth: Self.dataDepth) else {
+      throw EvaluationError("a list or map grew over 256 KiB or 32 levels")
+    }
+    return data
+  }
+
   // MARK: Operators
 
   private mutating func binary(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(EvaluationError) -> Value {
@@ -210,17 +223,22 @@ struct Evaluation {
     case .isIn: return .bool(try holds(b, a, "`in`"))
     case .isNotIn: return .bool(!(try holds(b, a, "`not in`")))
     case .contains: return .bool(try holds(a, b, "`contains`"))
-    case .startswith:
-      return .bool(try string(a, of: "`startswith`").lowercased().hasPrefix(string(b, of: "`startswith`").lowercased()))
-    case .endswith:
-      return .bool(try string(a, of: "`endswith`").lowercased().hasSuffix(string(b, of: "`endswith`").lowercased()))
-    case .matches: return .bool(try occurs(regex(string(b, of: "`matches`")), in: string(a, of: "`matches`")))
+    case .startswith, .endswith, .matches:
+      let text = try string(a, of: "`\(op.rawValue)`"), part = try string(b, of: "`\(op.rawValue)`")
+      // What is not there begins and ends with nothing, and nothing is found in it: a hook that answers without a field
+      // must not make a condition true.
+      guard a != .null, b != .null else { return false }
+      switch op {
+      case .matches: return .bool(try occurs(regex(part), in: text))
+      case .startswith: return .bool(text.lowercased().hasPrefix(part.lowercased()))
+      default: return .bool(text.lowercased().hasSuffix(part.lowercased()))
+      }
     case .add:
       switch (a, b) {
       case (.string(let x), .string(let y)): return try bounded(x + y)
       case (.list(let x), .list(let y)):
         guard x.count + y.count <= 10_000 else { throw EvaluationError("a list grew over 10000 elements") }
-        return .list(x + y)
+        return try bounded(.list(x + y))
       default: return try arithmetic(op, a, b)
       }
     case .subtract, .multiply, .divide, .remainder: return try arithmetic(op, a, b)
@@ -228,9 +246,28 @@ struct Evaluation {
     }
   }
 
+  /// Numbers by their value, also inside lists and maps; integers without the way through a double.
   static func areEqual(_ a: Value, _ b: Value) -> Bool {
-    if let x = a.doubleValue, let y = b.doubleValue { return x == y }
-    return a == b
+    switch (a, b) {
+    case (.int(let i), .double(let d)), (.double(let d), .int(let i)): Int64(exactly: d) == i
+    case (.list(let x), .list(let y)): x.count == y.count && zip(x, y).allSatisfy { areEqual($0, $1) }
+    case (.map(let x), .map(let y)):
+      x.count == y.count && x.allSatisfy { key, value in y[key].map { areEqual(value, $0) } ?? false }
+    default: a == b
+    }
+  }
+
+  /// Whether number `a` is less than number `b`; nil where one is none.
+  static func isLess(_ a: Value, _ b: Value) -> Bool? {
+    if case .int(let x) = a, case .int(let y) = b { return x < y }
+    guard let x = a.doubleValue, let y = b.doubleValue else { return nil }
+    if x != y { return x < y }
+    // Equal only after an integer was rounded: the integers tell, and what is no Int64 is 2^63.
+    return switch (a, b) {
+    case (.int(let i), .double(let d)): Int64(exactly: d).map { i < $0 } ?? true
+    case (.double(let d), .int(let i)): Int64(exactly: d).map { $0 < i } ?? false
+    default: false
+    }
   }
 
   private func order(_ op: BinaryOperator, _ a: Value, _ b: Value) throws(EvaluationError) -> Bool {
@@ -238,8 +275,8 @@ struct Evaluation {
     if a == .null || b == .null { return false }
     let isLess: Bool
     let isEqual: Bool
-    if let x = a.doubleValue, let y = b.doubleValue {
-      (isLess, isEqual) = (x < y, x == y)
+    if let less = Self.isLess(a, b) {
+      (isLess, isEqual) = (less, Self.areEqual(a, b))
     } else if case .string(let x) = a, case .string(let y) = b {
       (isLess, isEqual) = (x < y, x == y)
     } else {
@@ -260,9 +297,12 @@ struct Evaluation {
     case .list(let items):
       try spend(items.count)
       return items.contains { Self.areEqual($0, item) }
-    case .map(let map): return map[try string(item, of: place)] != nil
+    case .map(let map):
+      let key = try string(item, of: place)
+      return item != .null && map[key] != nil
     case .string(let text):
       let wanted = try string(item, of: place).lowercased()
+      guard item != .null else { return false }
       guard !wanted.isEmpty else { return true }
       try spend(text.utf8.count / 8)
       return Self.find(Array(wanted.utf8), in: Array(text.lowercased().utf8))

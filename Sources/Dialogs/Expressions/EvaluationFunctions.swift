@@ -4,6 +4,14 @@ extension Evaluation {
   /// The functions of the language, by their arguments in order. Their number is checked when the dialog is loaded.
   mutating func call(_ function: ExpressionFunction, _ arguments: [Value]) throws(EvaluationError) -> Value {
     func text(_ i: Int) throws(EvaluationError) -> String { try string(arguments[i], of: "`\(function.rawValue)`") }
+    /// An argument that may be left out; null is the same.
+    func whole(_ i: Int, or otherwise: Int64) throws(EvaluationError) -> Int64 {
+      guard arguments.count > i, arguments[i] != .null else { return otherwise }
+      guard let number = arguments[i].intValue else {
+        throw EvaluationError("`\(function.rawValue)` needs a whole number, but gets \(Self.shown(arguments[i]))")
+      }
+      return number
+    }
     switch function {
     case .lower: return try bounded(text(0).lowercased())
     case .upper: return try bounded(text(0).uppercased())
@@ -17,12 +25,10 @@ extension Evaluation {
       default: throw EvaluationError("`len` measures text, lists and maps")
       }
     case .int:
-      if let int = Self.number(arguments[0]).flatMap({ Int64(exactly: $0.rounded(.towardZero)) }) {
-        // Integers beyond 2^53 must not take the way through a double.
-        if case .int = arguments[0] { return arguments[0] }
-        if case .string(let s) = arguments[0], let exact = Int64(Self.trimmed(s)) { return .int(exact) }
-        return .int(int)
-      }
+      // Integers beyond 2^53 must not take the way through a double.
+      if case .int = arguments[0] { return arguments[0] }
+      if case .string(let s) = arguments[0], let exact = Int64(Self.trimmed(s)) { return .int(exact) }
+      if let int = Self.number(arguments[0]).flatMap({ Int64(exactly: $0.rounded(.towardZero)) }) { return .int(int) }
       throw EvaluationError("`int` cannot read \(Self.shown(arguments[0])) as a number")
     case .number:
       switch arguments[0] {
@@ -44,8 +50,8 @@ extension Evaluation {
       guard let seconds = arguments[0].doubleValue.flatMap({ Int64(exactly: $0.rounded(.down)) }) else {
         throw EvaluationError("`format_time` needs seconds since 1970")
       }
-      let offset = arguments.count > 2 ? arguments[2].intValue ?? 0 : 0
-      guard abs(seconds) < 253_402_300_800, (-1_440...1_440).contains(offset) else {
+      let offset = try whole(2, or: 0)
+      guard seconds.magnitude < 253_402_300_800, (-1_440...1_440).contains(offset) else {
         throw EvaluationError("`format_time` knows the years 1 to 9999 and offsets of a day")
       }
       return try bounded(CivilTime(secondsSince1970: seconds + offset * 60).formatted(text(1)))
@@ -57,20 +63,21 @@ extension Evaluation {
       if numbers.count == 1, case .list(let items) = numbers[0] { numbers = items }
       guard var best = numbers.first else { return .null }
       for value in numbers {
-        guard let x = value.doubleValue, let y = best.doubleValue else {
+        guard let isBetter = function == .min ? Self.isLess(value, best) : Self.isLess(best, value) else {
           throw EvaluationError("`\(function.rawValue)` needs numbers, but gets \(StaticType(of: value).description)")
         }
-        if function == .min ? x < y : x > y { best = value }
+        if isBetter { best = value }
       }
       return best
     case .round:
       guard let number = arguments[0].doubleValue else { throw EvaluationError("`round` needs a number") }
-      let places = arguments.count > 1 ? arguments[1].intValue ?? 0 : 0
+      let places = try whole(1, or: 0)
       guard (0...9).contains(places) else { throw EvaluationError("`round` knows 0 to 9 places") }
       if case .int = arguments[0] { return arguments[0] }
       var scale = 1.0
       for _ in 0..<places { scale *= 10 }
-      let rounded = (number * scale).rounded() / scale
+      // A number that large has no digits behind the point.
+      let rounded = (number * scale).isFinite ? (number * scale).rounded() / scale : number
       if places == 0, let int = Int64(exactly: rounded) { return .int(int) }
       return .double(rounded)
     case .split:
@@ -81,25 +88,26 @@ extension Evaluation {
         separator.isEmpty ? whole.map(String.init) : Self.split(whole, by: separator)
       return .list(parts.map { .string($0) })
     case .join:
+      let separator = try text(1)
       guard case .list(let items) = arguments[0] else {
         if arguments[0] == .null { return "" }
         throw EvaluationError("`join` needs a list")
       }
-      return try bounded(items.map(Self.text).joined(separator: text(1)))
+      return try bounded(items.map(Self.text).joined(separator: separator))
     case .replace:
       let old = try text(1)
+      let new = try text(2)
       guard !old.isEmpty else { return .string(try text(0)) }
       let parts = Self.split(try text(0), by: old)
-      let new = try text(2)
       guard parts.count * new.utf8.count <= Self.outputLimit else { throw EvaluationError("a text grew over 64 KiB") }
       return try bounded(parts.joined(separator: new))
     case .regex_extract:
       let pattern = try regex(text(1))
-      guard let groups = try firstMatch(pattern, in: text(0)) else { return .null }
-      let wanted = arguments.count > 2 ? arguments[2].intValue ?? 0 : pattern.groupCount > 0 ? 1 : 0
-      guard wanted >= 0, wanted < Int64(groups.count) else {
+      let wanted = try whole(2, or: pattern.groupCount > 0 ? 1 : 0)
+      guard wanted >= 0, wanted <= Int64(pattern.groupCount) else {
         throw EvaluationError("`regex_extract` has no group \(wanted)")
       }
+      guard let groups = try firstMatch(pattern, in: text(0)) else { return .null }
       return groups[Int(wanted)].map { .string($0) } ?? .null
     case .slot: return variables["slots"]?[try text(0)] ?? .null
     case .matches: return .bool(try occurs(regex(text(1)), in: text(0)))
@@ -117,10 +125,16 @@ extension Evaluation {
 
   private static func number(_ value: Value) -> Double? {
     switch value {
-    case .string(let text): Double(trimmed(text)).flatMap { $0.isFinite ? $0 : nil }
+    case .string(let text): decimal(trimmed(text))
     case .bool(let b): b ? 1 : 0
     default: value.doubleValue
     }
+  }
+
+  /// The standard library also reads hexadecimal numbers, infinity and the like.
+  private static func decimal(_ text: String) -> Double? {
+    guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) || "+-.eE".utf8.contains($0) }) else { return nil }
+    return Double(text).flatMap { $0.isFinite ? $0 : nil }
   }
 
   static func trimmed(_ text: String) -> String {

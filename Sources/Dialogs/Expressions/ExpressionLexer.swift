@@ -29,6 +29,9 @@ struct ExpressionLexer {
 
   private static let doubleSigns = ["==", "!=", "<=", ">=", "&&", "||", "}}"]
 
+  /// Reads again from `at`.
+  mutating func goBack(to at: Int) { self.at = at }
+
   mutating func next() throws(Expression.Problem) -> ExpressionToken {
     while at < scalars.count, scalars[at] == " " || scalars[at] == "\n" || scalars[at] == "\t" || scalars[at] == "\r" {
       at += 1

@@ -200,7 +200,7 @@ struct ExpressionParser {
   private mutating func mapLiteral() throws(Expression.Problem) -> ExpressionNode {
     try advance()
     var pairs: [(key: String, value: ExpressionNode)] = []
-    while token.kind != .sign("}") {
+    while !isAtBrace {
       let key: String
       switch token.kind {
       case .name(let name): key = name
@@ -213,12 +213,23 @@ struct ExpressionParser {
       pairs.append((key, try pipeline()))
       if token.kind == .sign(",") {
         try advance()
-      } else if token.kind != .sign("}") {
+      } else if !isAtBrace {
         throw problem("a `{` is not closed")
       }
     }
     try advance()
     return .map(pairs)
+  }
+
+  /// The braces of two maps side by side are not the end of a template.
+  private var isAtBrace: Bool {
+    mutating get {
+      if token.kind == .sign("}}") {
+        lexer.goBack(to: token.at + 1)
+        token = ExpressionToken(kind: .sign("}"), at: token.at, end: token.at + 1)
+      }
+      return token.kind == .sign("}")
+    }
   }
 
   private mutating func list(closing: String) throws(Expression.Problem) -> [ExpressionNode] {
@@ -277,9 +288,11 @@ struct ExpressionParser {
     case (.matches, _, .literal(.string(let source))):
       return .matches(left, try regex(source, at: at), at: at)
     // Recognisers write lower case; an author's capital letter must not make a phrase unreachable.
-    case (.equal, .name("transcript", _), .literal(.string(let text))),
-      (.notEqual, .name("transcript", _), .literal(.string(let text))):
-      return .binary(op, left, .literal(.string(text.lowercased())), at: at)
+    case (.equal, .name("transcript", _), _), (.notEqual, .name("transcript", _), _),
+      (.isIn, .name("transcript", _), .list), (.isNotIn, .name("transcript", _), .list):
+      return .binary(op, left, right.withLowercaseTexts, at: at)
+    case (.equal, _, .name("transcript", _)), (.notEqual, _, .name("transcript", _)):
+      return .binary(op, left.withLowercaseTexts, right, at: at)
     default: return .binary(op, left, right, at: at)
     }
   }
@@ -326,6 +339,15 @@ struct ExpressionParser {
 }
 
 extension ExpressionNode {
+  /// The literal, or the list with its literals, in lower case.
+  fileprivate var withLowercaseTexts: ExpressionNode {
+    switch self {
+    case .literal(.string(let text)): .literal(.string(text.lowercased()))
+    case .list(let items): .list(items.map(\.withLowercaseTexts))
+    default: self
+    }
+  }
+
   /// Whether the tree is at most `depth` deep. Never looks deeper than that.
   func fits(depth: Int) -> Bool {
     guard depth > 0 else { return false }

@@ -126,6 +126,8 @@ public struct RegexPattern: Sendable {
         stack.append(Thread(at: second, slots: thread.slots))
         stack.append(Thread(at: first, slots: thread.slots))
       case .save(let slot):
+        // Every thread that goes on has its own groups.
+        steps -= thread.slots.count / 8
         var slots = thread.slots
         if slot < slots.count { slots[slot] = position }
         stack.append(Thread(at: thread.at + 1, slots: slots))
@@ -169,6 +171,22 @@ struct ScalarSet: Sendable, Hashable {
   static let any = ScalarSet(ranges: [], isNegated: true)
   static let digit = ScalarSet(ranges: [0x30...0x39])
   static let space = ScalarSet(ranges: [0x09...0x0D, 0x20...0x20, 0xA0...0xA0])
+  /// `\w`: the blocks that letters of living scripts stand in.
+  static let word = ScalarSet(ranges: [
+    0x30...0x39, 0x41...0x5A, 0x5F...0x5F, 0x61...0x7A, 0xC0...0xD6, 0xD8...0xF6, 0xF8...0x2FF, 0x370...0x1FFF,
+    0x2C00...0x2DFF, 0x3040...0xD7FF, 0xF900...0xFDFF,
+  ])
+
+  /// Everything that is not in `ranges`, which must be in order.
+  var outside: [ClosedRange<UInt32>] {
+    var outside: [ClosedRange<UInt32>] = []
+    var next: UInt32 = 0
+    for range in ranges {
+      if range.lowerBound > next { outside.append(next...range.lowerBound - 1) }
+      next = range.upperBound + 1
+    }
+    return outside + [next...0x10_FFFF]
+  }
 
   func contains(_ scalar: Unicode.Scalar) -> Bool {
     let value = scalar.value

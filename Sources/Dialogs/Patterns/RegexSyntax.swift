@@ -156,6 +156,29 @@ struct RegexParser {
     }
   }
 
+  private enum ClassMember {
+    case one(Unicode.Scalar)
+    case many([ClosedRange<UInt32>])
+  }
+
+  private mutating func escapeInClass() throws(RegexPattern.Problem) -> ClassMember {
+    guard let c = peek else { throw problem("a `[` is not closed") }
+    at += 1
+    switch c {
+    case "d": return .many(ScalarSet.digit.ranges)
+    case "D": return .many(ScalarSet.digit.outside)
+    case "s": return .many(ScalarSet.space.ranges)
+    case "S": return .many(ScalarSet.space.outside)
+    case "w": return .many(ScalarSet.word.ranges)
+    case "W": return .many(ScalarSet.word.outside)
+    case "n": return .one("\n")
+    case "t": return .one("\t")
+    default:
+      if c.value < 0x80, c.isWord { throw problem("`\\\(c)` is not known inside `[]`") }
+      return .one(c)
+    }
+  }
+
   private mutating func scalarClass() throws(RegexPattern.Problem) -> ScalarSet {
     var set = ScalarSet(ranges: [])
     if peek == "^" {
@@ -164,27 +187,21 @@ struct RegexParser {
     }
     while let c = peek, c != "]" || set.ranges.isEmpty {
       at += 1
-      var low = c
-      if c == "\\" {
-        guard let escaped = peek else { break }
-        at += 1
-        switch escaped {
-        case "d": set.ranges += ScalarSet.digit.ranges
-        case "s": set.ranges += ScalarSet.space.ranges
-        case "w": set.ranges += [0x30...0x39, 0x41...0x5A, 0x5F...0x5F, 0x61...0x7A, 0xC0...0x24F, 0x370...0x1FFF]
-        case "n": low = "\n"
-        case "t": low = "\t"
-        default: low = escaped
+      switch c == "\\" ? try escapeInClass() : .one(c) {
+      case .many(let ranges): set.ranges += ranges
+      case .one(let low):
+        var high = low
+        if peek == "-", at + 1 < scalars.count, scalars[at + 1] != "]" {
+          high = scalars[at + 1]
+          at += 2
+          if high == "\\" {
+            guard case .one(let escaped) = try escapeInClass() else { throw problem("a range in `[]` has no end") }
+            high = escaped
+          }
+          guard high >= low else { throw problem("a range in `[]` runs backwards") }
         }
-        if escaped == "d" || escaped == "s" || escaped == "w" { continue }
+        set.ranges.append(low.value...high.value)
       }
-      var high = low
-      if peek == "-", at + 1 < scalars.count, scalars[at + 1] != "]" {
-        high = scalars[at + 1]
-        at += 2
-        guard high >= low else { throw problem("a range in `[]` runs backwards") }
-      }
-      set.ranges.append(low.value...high.value)
     }
     guard peek == "]" else { throw problem("a `[` is not closed") }
     at += 1
@@ -199,9 +216,12 @@ extension Unicode.Scalar {
 /// Turns the tree into a program for the Pike machine.
 struct RegexCompiler {
   private(set) var program: [RegexInstruction] = []
+  /// Counted apart from the program: nothing, repeated a hundred times a hundred times, adds no instruction to it.
+  private var work = 0
 
   mutating func compile(_ syntax: RegexSyntax) throws(RegexPattern.Problem) {
-    guard program.count < RegexPattern.programLimit else {
+    work += 1
+    guard program.count < RegexPattern.programLimit, work < 10 * RegexPattern.programLimit else {
       throw RegexPattern.Problem(offset: 0, message: "the repetitions make this expression too large")
     }
     switch syntax {
@@ -209,11 +229,7 @@ struct RegexCompiler {
     case .scalar(let c): program.append(.set(ScalarSet(ranges: [c.value...c.value])))
     case .set(let set): program.append(.set(set))
     case .word(let isWord):
-      let ranges: [ClosedRange<UInt32>] = [
-        0x30...0x39, 0x41...0x5A, 0x5F...0x5F, 0x61...0x7A, 0xC0...0xD6, 0xD8...0xF6, 0xF8...0x2FF, 0x370...0x1FFF,
-        0x2C00...0x2DFF, 0x3040...0xD7FF, 0xF900...0xFDFF,
-      ]
-      program.append(.set(ScalarSet(ranges: ranges, isNegated: !isWord)))
+      program.append(.set(ScalarSet(ranges: ScalarSet.word.ranges, isNegated: !isWord)))
     case .anchor(let anchor): program.append(.assert(anchor))
     case .sequence(let parts): for part in parts { try compile(part) }
     case .group(let inner, let number):
