@@ -13,35 +13,40 @@ final class CallSession {
   let call: CallInfo
   let dialog: Dialog
   let context: SessionContext
-  private let mailbox: Mailbox
-  private var speech: HopSender<RuntimeToSpeech>
-  private var machine: DialogSession
+  private let start: SessionStart
+  let mailbox: Mailbox
+  var speech: HopSender<RuntimeToSpeech>
+  var machine: DialogSession
   var recorder: SessionRecorder
   var summary: SessionSummary
-  private var turn = TurnClock()
-  private var prompts = PromptLedger()
+  var turn = TurnClock()
+  var prompts = PromptLedger()
 
-  private enum Phase {
+  enum Phase {
     case offered
     case active(answeredAt: Instant)
     /// The call is over; hooks that the dialog started at the end may still answer.
     case closing(answeredAt: Instant?, endedAt: Instant, HangupReason)
     case over
   }
-  private var phase = Phase.offered
+  var phase = Phase.offered
 
   private let openedAt: Instant
   /// The session's time of the input that is being handled.
   private(set) var now = Instant.zero
   private var lastStep = Instant.zero
   private var lastSpeechSequence: UInt64 = 0
-  private var hooks: [HookToken: RunningHook] = [:]
+  /// What somebody else was asked and has not answered yet.
+  var hooks: [HookToken: RunningHook] = [:]
+  var models: [ModelToken: Task<Void, Never>] = [:]
+  /// What the dialog keeps of the call, once it is over.
+  var outcome: DialogOutcome?
   /// When the session gives up waiting for the other side, or for the last hooks.
-  private var patienceEnds: Instant?
+  var patienceEnds: Instant?
   private var timer: (deadline: Instant, cancel: @Sendable () -> Void)?
   private var written: SessionSummary?
 
-  private struct RunningHook {
+  struct RunningHook {
     var request: DialogHook
     var task: Task<Void, Never>
   }
@@ -56,13 +61,12 @@ final class CallSession {
     self.speech = HopSender(speech)
     openedAt = context.clock.now()
     let startedAtMs = context.clock.unixMilliseconds()
-    let configuration = context.configuration
-    machine = DialogSession(
-      dialog: dialog, call: call.facts,
-      limits: DialogLimits(
-        timeout: configuration.defaultTimeout, maxDepth: configuration.maxDialogDepth, bargeIn: configuration.bargeIn))
+    start = SessionStart(
+      call: call.facts, dialogName: dialog.name, dialogVersion: dialog.version,
+      limits: context.configuration.dialogLimits, startedAtMs: startedAtMs)
+    machine = DialogSession(dialog: dialog, call: start.call, limits: start.limits)
     recorder = SessionRecorder(
-      session: call.session, dialogName: dialog.name, tenant: configuration.tenant, startedAtMs: startedAtMs,
+      session: call.session, dialogName: dialog.name, tenant: context.configuration.tenant, startedAtMs: startedAtMs,
       log: context.log, random: .fromSystem())
     summary = call.summary(dialogName: dialog.name, startedAtMs: startedAtMs)
   }
@@ -76,9 +80,8 @@ final class CallSession {
         if !mailbox.put(.command(command, reply)) { reply(.noSuchSession) }
       }
     }
-    var fields = call.startedFields(dialogName: dialog.name)
-    fields["dialog_version"] = .string(dialog.version)
-    recorder.append(.callStarted, fields, at: now)
+    recorder.append(
+      start.entry(masked: dialog.maskedVariables), adding: ["direction": .string(call.direction.rawValue)])
     speech.send(.answer)
     writeSummary()
     for await mail in mailbox.mail {
@@ -95,13 +98,15 @@ final class CallSession {
 
   private func handle(_ mail: SessionMail) {
     if case .over = phase { return decline(mail) }
-    now = max(now, wholeMilliseconds(context.clock.now() - openedAt))
+    refreshNow()
     // A timer that is due comes before the input that follows it, also where the real timer was late.
     runDueTimers()
     if case .over = phase { return decline(mail) }
     switch mail {
     case .speech(let numbered): receive(numbered)
     case .hook(let token, let outcome): receive(outcome, of: token)
+    case .model(let token, let event): receive(event, of: token)
+    case .input(let input): if case .active = phase { take(input) }
     case .command(let command, let reply): reply(perform(command))
     case .end(let reason): endFromHere(reason)
     case .wake: timer = nil
@@ -114,7 +119,7 @@ final class CallSession {
     switch mail {
     case .command(_, let reply): reply(.noSuchSession)
     case .fence(let passed): passed()
-    case .speech, .hook, .wake, .end: break
+    case .speech, .hook, .model, .input, .wake, .end: break
     }
   }
 
@@ -137,52 +142,52 @@ final class CallSession {
       phase = .active(answeredAt: now)
       summary.state = .active
       summary.answeredAtMs = recorder.unixMilliseconds(at: now)
-      record(.callAnswered)
-      feed(.callAnswered)
+      take(.callAnswered)
     case .digit(let digit, let durationMs, let atMs):
       turn.abandon()
-      let isMasked = machine.isCollectingSecret
-      record(
-        .dtmfReceived,
-        [
-          "digit": .string(isMasked ? "" : String(digit)), "masked": .bool(isMasked),
-          "duration_ms": .int(Int64(durationMs)),
-          "call_ms": .int(Int64(atMs)),
-        ])
-      feed(.digit(digit))
+      take(.digit(digit), adding: ["duration_ms": .int(Int64(durationMs)), "call_ms": .int(Int64(atMs))])
     case .speechStarted(let atMs):
       turn.abandon()
-      record(.speechStarted, ["call_ms": .int(Int64(atMs))])
-      feed(.speechStarted)
+      take(.speechStarted, adding: ["call_ms": .int(Int64(atMs))])
     case .speechPartial(let transcript, let atMs):
-      record(.speechPartial, ["transcript": .string(transcript), "call_ms": .int(Int64(atMs))])
-      feed(.speechPartial(transcript: transcript))
+      take(.speechPartial(transcript: transcript), adding: ["call_ms": .int(Int64(atMs))])
     case .speechFinal(let result):
       turn.heard(result, at: context.clock.now())
-      record(.speechFinal, result.eventFields)
-      feed(
-        result.transcript.isEmpty
-          ? .noMatch
-          : .speech(
-            HeardSpeech(
-              transcript: result.transcript, confidence: result.confidence, language: result.language)))
+      let heard = HeardSpeech(
+        transcript: result.transcript, confidence: result.confidence, language: result.language)
+      take(result.transcript.isEmpty ? .noMatch : .speech(heard), adding: result.eventFields)
     case .playbackStarted(let id, let atMs):
       record(.ttsStarted, prompts.startedFields(id).merging(["call_ms": .int(Int64(atMs))]) { old, _ in old })
       if let latency = turn.started(id, at: context.clock.now()) { report(latency) }
     case .playbackFinished(let id):
-      record(.ttsCompleted, prompts.identity(id))
-      if let id = prompts.finish(id) { feed(.playbackFinished(id)) }
+      let isCommand = prompts.isCommand(id)
+      let fields = prompts.identity(id)
+      prompts.remove(id)
+      // What the API had played is nothing to the dialog.
+      if isCommand { record(.ttsCompleted, fields) } else { take(.playbackFinished(id)) }
     case .playbackInterrupted(let id, let heard, let playedMs, let by):
-      record(.ttsInterrupted, prompts.interruptedFields(id, heard: heard, playedMs: playedMs, by: by))
-      if let id = prompts.finish(id) { feed(.playbackInterrupted(id, heard: heard, byCaller: by != .command)) }
+      let isCommand = prompts.isCommand(id)
+      let fields = prompts.interruptedFields(id, heard: heard, playedMs: playedMs, by: by)
+      // What was heard of a secret is one; the dialog gets what the record has, so that a replay is the same.
+      let shown = fields["heard_text"]?.stringValue ?? ""
+      prompts.remove(id)
+      if isCommand {
+        record(.ttsInterrupted, fields)
+      } else {
+        take(.playbackInterrupted(id, heard: shown, byCaller: by != .command), adding: fields)
+      }
     case .playbackFailed(let id, let message):
       turn.abandon()
-      record(
-        .error,
-        prompts.identity(id).merging(["code": "playback_failed", "message": .string(message)]) { old, _ in old })
-      if let id = prompts.finish(id) { feed(.playbackFailed(id, message: message)) }
-    case .held: record(.callHeld)
-    case .resumed: record(.callResumed)
+      let isCommand = prompts.isCommand(id)
+      let fields = prompts.identity(id)
+      prompts.remove(id)
+      if isCommand {
+        record(.error, fields.merging(["code": "playback_failed", "message": .string(message)]) { old, _ in old })
+      } else {
+        take(.playbackFailed(id, message: message))
+      }
+    case .held: take(.callHeld)
+    case .resumed: take(.callResumed)
     case .quality(let quality):
       record(.quality, quality.eventFields)
       summary.quality = quality.eventFields
@@ -192,9 +197,14 @@ final class CallSession {
 
   // MARK: The dialog machine
 
-  private func feed(_ input: DialogInput) { perform(machine.receive(input, at: now, wallMs: wallMs)) }
+  /// Writes the input down and gives it to the machine.
+  /// - Parameter measured: what the record says beside it.
+  func take(_ input: DialogInput, adding measured: [String: Value] = [:]) {
+    recorder.append(SessionJournal.entry(for: input, at: now, in: machine), adding: measured)
+    perform(machine.receive(input, at: now, wallMs: wallMs))
+  }
 
-  private var wallMs: Int64 { recorder.unixMilliseconds(at: now) }
+  var wallMs: Int64 { recorder.unixMilliseconds(at: now) }
 
   /// Timers fire at exactly their own instant, so that the record needs no line for them: see ``SessionRecorder``.
   private func runDueTimers() {
@@ -222,6 +232,7 @@ final class CallSession {
 
   private func perform(_ actions: [DialogAction]) {
     for action in actions {
+      if let entry = SessionJournal.entry(for: action, at: now) { recorder.append(entry) }
       switch action {
       case .say(let prompt):
         prompts.add(prompt)
@@ -229,198 +240,38 @@ final class CallSession {
         send(.say(Prompt(prompt)))
       case .stop(let id): send(.stop(id))
       case .listen(let listen): send(.listen(ListenSpec(listen)))
-      case .callHook(let hook): start(hook)
+      case .callHook(let hook): ask(hook)
       case .cancelHook(let token): hooks.removeValue(forKey: token)?.task.cancel()
-      case .askModel, .cancelModel, .transfer, .hold, .unhold, .sendDigits, .record, .outcome: break
-      case .emit(let name, let data): record(.customEvent, ["name": .string(name), "data": data])
+      case .askModel(let request): ask(request)
+      case .cancelModel(let token): models.removeValue(forKey: token)?.cancel()
+      case .sendDigits(let digits, let durationMs): send(.sendDigits(digits, durationMs: durationMs))
+      case .transfer:
+        notCarriedOut("transfer")
+        mailbox.put(.input(.transferResult(status: "unsupported")))
+      case .hold: notCarriedOut("hold")
+      case .unhold: notCarriedOut("unhold")
+      case .record: notCarriedOut("record")
+      case .outcome(let outcome): self.outcome = outcome
       case .log(let level, let message): log(message, level: level)
       case .hangup(let reason, let afterPlayback):
         hangUp(HangupReason(rawValue: reason) ?? .normal, afterPlayback: afterPlayback)
-      case .trace(let trace): write(trace)
+      case .trace(.stateTransition(let from, let to, _)): context.metrics.stateTransition(dialog.name, from, to)
+      case .trace, .emit: break
       }
     }
     summary.currentState = machine.currentState
     summary.variables = machine.visibleVariables
   }
 
+  /// The dialog asked for something that the media role of this version cannot do.
+  private func notCarriedOut(_ action: String) {
+    record(.error, ["code": "unsupported", "message": .string("this gateway cannot carry out `\(action)` yet")])
+  }
+
   private func send(_ message: RuntimeToSpeech) {
     // After its end a call can do nothing any more; the dialog is told so by `hangup`, this is the belt to its braces.
     guard case .active = phase else { return }
     speech.send(message)
-  }
-
-  // MARK: Hooks
-
-  private func start(_ hook: DialogHook) {
-    var body = hook.body
-    if case .map(var members) = body {
-      members["timestamp"] = .string(WallClock.text(unixMilliseconds: wallMs))
-      body = .map(members)
-    }
-    let request = HookRequest(
-      session: call.session, service: hook.service, url: hook.url, path: hook.path, timeout: hook.timeout, body: body)
-    let integration = context.integration
-    let mailbox = mailbox
-    let task = Task<Void, Never> {
-      let outcome = await integration.perform(request)
-      mailbox.put(.hook(hook.token, outcome))
-    }
-    hooks[hook.token] = RunningHook(request: hook, task: task)
-  }
-
-  private func receive(_ outcome: HookOutcome, of token: HookToken) {
-    // A hook that was cancelled meanwhile has no one to answer to.
-    guard let hook = hooks.removeValue(forKey: token)?.request else { return }
-    var fields: [String: Value] = [
-      "hook": .string(token.description), "service": .string(hook.service), "path": .string(hook.path),
-    ]
-    switch outcome {
-    case .result(let answer, let status, let durationMs, let attempts):
-      fields["status"] = .int(Int64(status))
-      fields["duration_ms"] = .int(Int64(durationMs))
-      fields["attempts"] = .int(Int64(attempts))
-      fields["result"] = answer.hiding(dialog.maskedVariables)
-      record(.hookResult, fields)
-      feed(.hookResult(token, answer))
-    case .failure(let error, let status, let message, let durationMs, let attempts):
-      fields["status"] = .int(Int64(status))
-      fields["duration_ms"] = .int(Int64(durationMs))
-      fields["attempts"] = .int(Int64(attempts))
-      fields["error"] = .string(error)
-      fields["message"] = .string(message)
-      record(.hookError, fields)
-      feed(.hookError(token, error: error, status: status, message: message))
-    }
-    closeIfDone()
-  }
-
-  // MARK: The end
-
-  /// Asks the speech role to end the call; its `ended` is what ends the session.
-  private func hangUp(_ reason: HangupReason, afterPlayback: Bool) {
-    guard case .active = phase else { return }
-    speech.send(.hangup(reason, afterPlayback: afterPlayback))
-    let limits = context.configuration
-    patienceEnds = now + (afterPlayback ? limits.hangupAfterPlaybackLimit : limits.hangupLimit)
-  }
-
-  /// Something on our side ends the call.
-  private func endFromHere(_ reason: HangupReason) {
-    switch phase {
-    case .offered:
-      speech.send(.reject(reason == .error ? .error : .unavailable))
-      end(reason)
-    case .active: hangUp(reason, afterPlayback: false)
-    case .closing: finish()
-    case .over: break
-    }
-  }
-
-  private func fail(_ code: String, _ message: String) {
-    if case .over = phase { return }
-    context.logger.error(
-      "session failed", metadata: ["session_id": "\(call.session)", "code": "\(code)", "reason": "\(message)"])
-    record(.error, ["code": .string(code), "message": .string(message)])
-    switch phase {
-    case .offered:
-      speech.send(.reject(.error))
-      end(.error)
-    case .active:
-      speech.send(.hangup(.error, afterPlayback: false))
-      end(.error)
-    case .closing: finish()
-    case .over: break
-    }
-  }
-
-  private func losePatience() {
-    switch phase {
-    case .active:
-      record(.error, ["code": "hangup_not_confirmed", "message": "the end of the call was not reported in time"])
-      end(.error)
-    case .closing: finish()
-    case .offered, .over: break
-    }
-  }
-
-  /// The call is over: the dialog runs its last actions, and what they ask of the backend is waited for.
-  private func end(_ reason: HangupReason) {
-    let answeredAt: Instant?
-    switch phase {
-    case .offered: answeredAt = nil
-    case .active(let at): answeredAt = at
-    case .closing, .over: return
-    }
-    phase = .closing(answeredAt: answeredAt, endedAt: now, reason)
-    turn.abandon()
-    for hook in hooks.values { hook.task.cancel() }
-    hooks.removeAll()
-    if answeredAt != nil { feed(.hangup(by: reason.party, reason: reason.rawValue)) }
-    patienceEnds = now + context.configuration.lastHooksLimit
-    closeIfDone()
-  }
-
-  private func closeIfDone() {
-    if case .closing = phase, hooks.isEmpty { finish() }
-  }
-
-  private func finish() {
-    guard case .closing(let answeredAt, let endedAt, let reason) = phase else { return }
-    phase = .over
-    let duration = answeredAt.map { endedAt - $0 } ?? .zero
-    let disposition = CallDisposition(reason: reason, wasAnswered: answeredAt != nil)
-    record(
-      .callTerminated,
-      [
-        "reason": .string(reason.rawValue), "duration_ms": .int(duration.milliseconds),
-        "disposition": .string(disposition.rawValue),
-      ])
-    summary.state = .ended
-    summary.endedAtMs = recorder.unixMilliseconds(at: endedAt)
-    summary.endReason = reason.rawValue
-    context.metrics.callEnded(dialog.name, disposition.rawValue)
-    if answeredAt != nil {
-      context.metrics.callDuration(dialog.name, Double(duration.milliseconds) / 1_000)
-    }
-    for hook in hooks.values { hook.task.cancel() }
-    hooks.removeAll()
-    patienceEnds = nil
-    mailbox.close()
-  }
-
-  // MARK: Commands
-
-  private func perform(_ command: CallCommand) -> CommandOutcome {
-    switch command {
-    case .hangup(let reason):
-      guard DialogSession.hangupReasons.contains(reason) else {
-        return .refused("reason must be one of \(DialogSession.hangupReasons.joined(separator: ", "))")
-      }
-      let duration: Duration
-      switch phase {
-      case .offered: duration = .zero
-      case .active(let answeredAt): duration = now - answeredAt
-      case .closing, .over: return .noSuchSession
-      }
-      record(.actionExecuted, ["action": "hangup", "by": "api", "detail": ["reason": .string(reason)]])
-      if case .offered = phase {
-        speech.send(.reject(reason == "busy" ? .busy : .rejected))
-        end(.api)
-      } else {
-        hangUp(reason == "normal" ? .api : HangupReason(rawValue: reason) ?? .api, afterPlayback: false)
-      }
-      return .done(fields: ["call_duration_seconds": .double(Double(duration.milliseconds) / 1_000)])
-    case .say(let text, let voice, let speed, let bargeIn):
-      guard case .active = phase else { return .refused("the call is not answered") }
-      let prompt = prompts.addCommand(text: text, voice: voice, speed: speed, bargeIn: bargeIn)
-      record(
-        .actionExecuted,
-        ["action": "play_tts", "by": "api", "detail": ["text": .string(text), "playback_id": .string("\(prompt.id)")]])
-      speech.send(.say(prompt))
-      return .done(fields: [
-        "playback_id": .string("\(prompt.id)"), "estimated_duration_ms": .int(estimatedDurationMs(text, speed: speed)),
-      ])
-    }
   }
 
   // MARK: Timers
@@ -439,8 +290,10 @@ final class CallSession {
     timer = (deadline, context.clock.schedule(at: deadline) { mailbox.put(.wake) })
   }
 
-  private func wholeMilliseconds(_ duration: Duration) -> Instant {
-    Instant(nanoseconds: duration.nanoseconds / 1_000_000 * 1_000_000)
+  /// Moves the session's time on, in whole milliseconds: what the record can hold.
+  func refreshNow() {
+    let passed = (context.clock.now() - openedAt).nanoseconds
+    now = max(now, Instant(nanoseconds: passed / 1_000_000 * 1_000_000))
   }
 
   // MARK: The record

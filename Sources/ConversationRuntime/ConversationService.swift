@@ -18,7 +18,17 @@ public final class ConversationService: RuntimeHop {
   private struct Registry {
     var live: [SessionID: Live] = [:]
     var callsByDialog: [String: Int] = [:]
+    /// Calls that are over, but which a language model still looks at.
+    var reviews = 0
     var isDraining = false
+
+    var isIdle: Bool { live.isEmpty && reviews == 0 }
+
+    mutating func takeWaiters() -> [@Sendable () -> Void] {
+      guard isIdle else { return [] }
+      defer { idleWaiters = [] }
+      return idleWaiters
+    }
     var idleWaiters: [@Sendable () -> Void] = []
   }
   private struct Live {
@@ -32,15 +42,17 @@ public final class ConversationService: RuntimeHop {
   ///   - log: every input, decision and transition goes there.
   ///   - directory: what the API knows of each session.
   ///   - commands: where sessions can be reached while they live.
+  ///   - models: leads the conversation in agent states.
   public init(
     configuration: RuntimeConfiguration = RuntimeConfiguration(), catalog: DialogCatalog,
     integration: any IntegrationHop, log: any EventLog, directory: any SessionDirectory, commands: any CommandBus,
-    clock: any RuntimeClock = SystemRuntimeClock(), metrics: RuntimeMetrics = RuntimeMetrics(),
+    models: any ModelService = NoModelService(), clock: any RuntimeClock = SystemRuntimeClock(),
+    metrics: RuntimeMetrics = RuntimeMetrics(),
     logger: Logger = Logger(label: "parley.runtime")
   ) {
     context = SessionContext(
       configuration: configuration, integration: integration, log: log, directory: directory, commands: commands,
-      clock: clock, metrics: metrics, logger: logger)
+      models: models, clock: clock, metrics: metrics, logger: logger)
     catalogBox = NIOLockedValueBox(catalog)
   }
 
@@ -70,7 +82,10 @@ public final class ConversationService: RuntimeHop {
         let session = CallSession(
           call: call, dialog: admission.dialog, speech: speech, mailbox: mailbox, context: context)
         await session.run()
-        remove(call.session)
+        remove(call.session, isReviewed: session.wantsReview)
+        guard session.wantsReview else { return }
+        await session.review()
+        reviewed()
       }
     case .failure(let refusal):
       context.refuse(call, refusal.reason, dialogName: dialog?.name ?? "", speech: speech)
@@ -97,14 +112,14 @@ public final class ConversationService: RuntimeHop {
     for mailbox in registry.withLockedValue({ $0.live.values.map(\.mailbox) }) { mailbox.put(.end(.shutdown)) }
   }
 
-  /// Waits until no call is open, or until `limit` has passed.
+  /// Waits until no call is open and none is reviewed any more, or until `limit` has passed.
   /// - Returns: whether none is.
   @discardableResult
   public func waitUntilIdle(limit: Duration) async -> Bool {
     let waiter = NIOLockedValueBox<CheckedContinuation<Bool, Never>?>(nil)
     return await withCheckedContinuation { continuation in
       let isIdle = registry.withLockedValue { registry in
-        if registry.live.isEmpty { return true }
+        if registry.isIdle { return true }
         waiter.withLockedValue { $0 = continuation }
         registry.idleWaiters.append { Self.resume(waiter, true) }
         return false
@@ -149,18 +164,25 @@ public final class ConversationService: RuntimeHop {
     }
   }
 
-  private func remove(_ session: SessionID) {
+  private func remove(_ session: SessionID, isReviewed: Bool) {
     let left = registry.withLockedValue { registry -> (dialog: String, calls: Int, waiters: [@Sendable () -> Void])? in
       guard let live = registry.live.removeValue(forKey: session) else { return nil }
       let calls = registry.callsByDialog[live.dialogName, default: 1] - 1
       registry.callsByDialog[live.dialogName] = calls
-      guard registry.live.isEmpty else { return (live.dialogName, calls, []) }
-      defer { registry.idleWaiters = [] }
-      return (live.dialogName, calls, registry.idleWaiters)
+      if isReviewed { registry.reviews += 1 }
+      return (live.dialogName, calls, registry.takeWaiters())
     }
     guard let left else { return }
     context.metrics.callsActive(left.dialog, left.calls)
     for waiter in left.waiters { waiter() }
+  }
+
+  private func reviewed() {
+    let waiters = registry.withLockedValue { registry in
+      registry.reviews -= 1
+      return registry.takeWaiters()
+    }
+    for waiter in waiters { waiter() }
   }
 }
 
@@ -171,6 +193,7 @@ struct SessionContext: Sendable {
   var log: any EventLog
   var directory: any SessionDirectory
   var commands: any CommandBus
+  var models: any ModelService
   var clock: any RuntimeClock
   var metrics: RuntimeMetrics
   var logger: Logger
@@ -183,7 +206,9 @@ struct SessionContext: Sendable {
     var recorder = SessionRecorder(
       session: call.session, dialogName: dialogName, tenant: configuration.tenant, startedAtMs: startedAtMs, log: log,
       random: .fromSystem())
-    recorder.append(.callStarted, call.startedFields(dialogName: dialogName), at: .zero)
+    let start = SessionStart(
+      call: call.facts, dialogName: dialogName, limits: configuration.dialogLimits, startedAtMs: startedAtMs)
+    recorder.append(start.entry(masked: []), adding: ["direction": .string(call.direction.rawValue)])
     recorder.append(
       .callTerminated,
       [
@@ -224,17 +249,6 @@ public enum CallDisposition: String, Sendable, CaseIterable {
 }
 
 extension CallInfo {
-  /// The fields of `call_started`.
-  func startedFields(dialogName: String) -> [String: Value] {
-    var seen: [String: Value] = [:]
-    for header in headers { seen[header.name] = .string(header.value) }
-    return [
-      "caller_id": .string(callerID), "called_number": .string(calledNumber), "dialog_name": .string(dialogName),
-      "direction": .string(direction.rawValue), "from_uri": .string(fromURI), "to_uri": .string(toURI),
-      "trunk": trunk.map { .string($0) } ?? .null, "sip_headers": .map(seen),
-    ]
-  }
-
   func summary(dialogName: String, startedAtMs: Int64) -> SessionSummary {
     SessionSummary(
       session: session, state: .offered, direction: direction.rawValue, callerID: callerID, calledNumber: calledNumber,

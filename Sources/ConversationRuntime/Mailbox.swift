@@ -8,6 +8,9 @@ import Storage
 enum SessionMail: Sendable {
   case speech(Numbered<SpeechToRuntime>)
   case hook(HookToken, HookOutcome)
+  case model(ModelToken, ModelEvent)
+  /// What the runtime itself has to tell the dialog, in its turn.
+  case input(DialogInput)
   case command(CallCommand, @Sendable (CommandOutcome) -> Void)
   case wake
   case end(HangupReason)

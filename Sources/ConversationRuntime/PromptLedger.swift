@@ -35,11 +35,11 @@ struct PromptLedger {
     return Prompt(id: id, source: .text(text), voice: voice, speed: speed, bargeIn: bargeIn)
   }
 
-  /// The prompt is over. Returns its identifier where the dialog wants to know.
-  mutating func finish(_ id: PlaybackID) -> PlaybackID? {
-    let entry = entries.removeValue(forKey: id)
-    return entry?.isCommand == true ? nil : id
-  }
+  /// Whether the API asked for it.
+  func isCommand(_ id: PlaybackID) -> Bool { entries[id]?.isCommand == true }
+
+  /// The prompt is over.
+  mutating func remove(_ id: PlaybackID) { entries[id] = nil }
 
   /// The fields with which an event names a playback.
   func identity(_ id: PlaybackID) -> [String: Value] {

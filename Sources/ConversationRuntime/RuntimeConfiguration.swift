@@ -1,4 +1,5 @@
 import Base
+import Dialogs
 import Settings
 import Telemetry
 
@@ -18,10 +19,14 @@ public struct RuntimeConfiguration: Sendable {
   public var hangupLimit: Duration = .seconds(10)
   /// The same for a call that is hung up after its prompts.
   public var hangupAfterPlaybackLimit: Duration = .seconds(600)
+  /// How long a language model may take to look at a call that is over.
+  public var reviewLimit: Duration = .seconds(60)
   /// How long hooks that the dialog started because the call ended are waited for.
   public var lastHooksLimit: Duration = .seconds(30)
 
   public init() {}
+
+  var dialogLimits: DialogLimits { DialogLimits(timeout: defaultTimeout, maxDepth: maxDialogDepth, bargeIn: bargeIn) }
 
   /// The configuration file's section.
   public init(_ settings: RuntimeSettings) {

@@ -1,30 +1,19 @@
 import Base
 import CallLink
+import Dialogs
 import Storage
 
-/// The names of the events that the runtime writes; `docs/events.md` describes each.
-public enum SessionEventType: String, Sendable, CaseIterable {
-  case callStarted = "call_started"
-  case callRinging = "call_ringing"
-  case callAnswered = "call_answered"
-  case callHeld = "call_held"
-  case callResumed = "call_resumed"
+/// The events that the runtime itself has to tell; those of the dialog machine are named by `SessionJournal`. `docs/events.md`
+/// describes each.
+enum SessionEventType: String, Sendable {
   case callTerminated = "call_terminated"
-  case speechStarted = "speech_started"
-  case speechPartial = "speech_partial"
-  case speechFinal = "speech_final"
-  case dtmfReceived = "dtmf_received"
-  case stateTransition = "state_transition"
+  case callReview = "call_review"
   case actionExecuted = "action_executed"
   case ttsStarted = "tts_started"
   case ttsCompleted = "tts_completed"
   case ttsInterrupted = "tts_interrupted"
-  case hookResult = "hook_result"
-  case hookError = "hook_error"
   case turnLatency = "turn_latency"
   case quality
-  /// What a dialog's `emit` tells the world.
-  case customEvent = "custom_event"
   case error
 }
 
@@ -57,14 +46,18 @@ struct SessionRecorder {
 
   /// - Parameter at: the session's time; its clock starts at zero.
   mutating func append(_ type: SessionEventType, _ fields: [String: Value], at: Instant) {
-    let atMs = at.nanoseconds / 1_000_000
-    let timestampMs = unixMilliseconds(at: at)
-    var fields = fields
-    fields["at_ms"] = .int(atMs)
+    append(JournalEntry(type: type.rawValue, atMs: at.nanoseconds / 1_000_000, fields: fields))
+  }
+
+  /// - Parameter measured: fields that no replay looks at.
+  mutating func append(_ entry: JournalEntry, adding measured: [String: Value] = [:]) {
+    let timestampMs = startedAtMs + entry.atMs
+    var fields = entry.fields.merging(measured) { _, measured in measured }
+    fields["at_ms"] = .int(entry.atMs)
     sequence += 1
     log.append(
       SessionEvent(
-        eventID: ULID.make(unixMilliseconds: timestampMs, using: &random), type: type.rawValue, sequence: sequence,
+        eventID: ULID.make(unixMilliseconds: timestampMs, using: &random), type: entry.type, sequence: sequence,
         session: session, timestampMs: timestampMs, dialogName: dialogName, tenant: tenant, fields: fields))
   }
 

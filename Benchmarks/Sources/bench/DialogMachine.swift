@@ -130,8 +130,7 @@ enum DialogMachine {
     }
     report.add(
       Row(
-        metric: "whole turns per second and core", unit: "1/s", value: percentile(rates, 0.5), peer: nil,
-        peerValue: nil,
+        metric: "whole turns per second and core", unit: "1/s", value: percentile(rates, 0.5), peer: nil, peerValue: nil,
         bar: nil, at: "\(count) turns of 3 inputs, median of 7"))
   }
 
@@ -176,8 +175,7 @@ enum DialogMachine {
     let examples = try files.map { try String(contentsOfFile: "\(folder)/\($0)", encoding: .utf8) }
     return (0..<1_000).map { i in
       let file = files[i % files.count], stem = file.dropLast(5)
-      let text = examples[i % files.count].replacing(
-        "name: \(stem)\n", with: "name: \(stem)-\(i)\n", maxReplacements: 1)
+      let text = examples[i % files.count].replacing("name: \(stem)\n", with: "name: \(stem)-\(i)\n", maxReplacements: 1)
       return ("\(stem)-\(i).yaml", text)
     }
   }
