@@ -79,6 +79,8 @@ public enum RuntimeToSpeech: Sendable {
 public struct Prompt: Sendable {
   public enum Source: Sendable, Hashable {
     case text(String)
+    /// SSML 1.1: a document (`<speak>`) or a piece of one.
+    case markup(String)
     /// A WAV file: `file:` URL or plain path below the configured object store, or `http(s):`.
     case audio(url: String)
     case silence(ms: Int)
@@ -123,18 +125,21 @@ public struct ListenSpec: Sendable, Hashable {
   public var minSilenceMs: Int?
   /// Whether what is said is of interest at all. Digits always are.
   public var speech: Bool
+  /// Whether any words are welcome, not just the expected ones. The expected ones are still preferred.
+  public var isOpen: Bool
   /// Whether speech and digits stop prompts that allow it.
   public var bargeIn: Bool
 
   public init(
     phrases: [String] = [], grammar: String = "", language: String = "", minSilenceMs: Int? = nil, speech: Bool = true,
-    bargeIn: Bool = true
+    isOpen: Bool = false, bargeIn: Bool = true
   ) {
     self.phrases = phrases
     self.grammar = grammar
     self.language = language
     self.minSilenceMs = minSilenceMs
     self.speech = speech
+    self.isOpen = isOpen
     self.bargeIn = bargeIn
   }
 }

@@ -8,7 +8,8 @@ extension Prompt {
   init(_ prompt: DialogPrompt) {
     let source: Source =
       switch prompt.source {
-      case .text(let text), .markup(let text): .text(text)
+      case .text(let text): .text(text)
+      case .markup(let text): .markup(text)
       case .audio(let url): .audio(url: url)
       case .silence(let ms): .silence(ms: ms)
       }
@@ -22,7 +23,7 @@ extension ListenSpec {
   init(_ listen: DialogListen) {
     self.init(
       phrases: listen.phrases, grammar: listen.grammar, language: listen.language, minSilenceMs: listen.minSilenceMs,
-      speech: listen.speech, bargeIn: listen.bargeIn)
+      speech: listen.speech, isOpen: listen.isOpen, bargeIn: listen.bargeIn)
   }
 }
 

@@ -20,7 +20,10 @@ struct PromptLedger {
   mutating func add(_ prompt: DialogPrompt) {
     let text: String
     switch prompt.source {
-    case .text(let spoken), .markup(let spoken): text = prompt.recordedText ?? spoken
+    case .text(let spoken): text = prompt.recordedText ?? spoken
+    case .markup(let source):
+      let recorded = prompt.recordedText ?? source
+      text = (try? SpeechMarkup(recorded))?.plainText ?? recorded
     case .audio(let url): text = url
     case .silence: text = ""
     }

@@ -131,6 +131,48 @@ import Testing
     await rig.end()
   }
 
+  @Test func markupSaysWhenToPauseAndWhatToSay() async throws {
+    let rig = try Rig()
+    await rig.answer()
+    let source = """
+      <speak>Your code is <say-as interpret-as="digits">42</say-as>.<break time="300ms"/>
+      <sub alias="kilo byte">kB</sub> <prosody rate="slow">bye</prosody></speak>
+      """
+    rig.runtime.order(.say(Prompt(id: PlaybackID(1), source: .markup(source))))
+    await rig.playOut(until: Self.finished(1))
+    let heard = rig.media.line.current.heard
+    // your code is four two . kilo byte bye: eight words, and the pause after the fifth.
+    #expect(heard.count == 8 * FakeVoice.wordSamples + 4_800)
+    #expect(heard[5 * FakeVoice.wordSamples..<5 * FakeVoice.wordSamples + 4_800].allSatisfy { $0 == 0 })
+    await rig.end()
+  }
+
+  @Test func whatWasHeardOfMarkupIsItsWords() async throws {
+    let rig = try Rig()
+    await rig.answer()
+    let source =
+      "<s>Alpha, <emphasis>bravo</emphasis></s><break time='200ms'/><s><voice name='nobody'>charlie</voice> delta echo</s>"
+    rig.runtime.order(.say(Prompt(id: PlaybackID(1), source: .markup(source), loop: true)))
+    await rig.playOut { _ in rig.media.line.current.heard.count >= 3 * FakeVoice.wordSamples + 3_200 }
+    rig.runtime.order(.stop(PlaybackID(1)))
+    let heard = await rig.runtime.inbox.first { message -> String? in
+      if case .playbackInterrupted(_, let heard, _, _) = message { heard } else { nil }
+    }
+    #expect(heard == "Alpha, bravo charlie")
+    await rig.end()
+  }
+
+  @Test func malformedMarkupFailsWithASentence() async throws {
+    let rig = try Rig()
+    await rig.answer()
+    rig.runtime.order(.say(Prompt(id: PlaybackID(1), source: .markup("<speak>hello"))))
+    let message = await rig.runtime.inbox.first { message -> String? in
+      if case .playbackFailed(PlaybackID(1), let message) = message { message } else { nil }
+    }
+    #expect(message == "the prompt's markup cannot be read: line 1, column 13: <speak> is not closed")
+    await rig.end()
+  }
+
   @Test func whatDoesNotConcernTheVoicePassesThrough() async throws {
     let rig = try Rig()
     rig.runtime.order(.ringing)

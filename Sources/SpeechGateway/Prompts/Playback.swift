@@ -132,15 +132,24 @@ struct Playback {
 
   /// The text that had been spoken when it was cut: the words that were out, give or take a twentieth of a second.
   var heard: String {
-    guard case .text(let text) = prompt.source else { return "" }
     let count = words.prefix { $0.endSample <= played + 800 }.count
     if count == 0 { return "" }
     // The voice's own words have lost their punctuation: the same number of the text's is what a person would read.
-    let written = text.split(whereSeparator: \.isWhitespace)
+    let written = self.written.split(whereSeparator: \.isWhitespace)
     if written.count == words.count || isMade && written.count <= words.count {
       return written.prefix(count).joined(separator: " ")
     }
     return words.prefix(count).map(\.text).joined(separator: " ")
+  }
+
+  /// The words of the prompt as they were written, without markup.
+  private var written: String {
+    switch prompt.source {
+    case .text(let text): text
+    case .markup:
+      pieces.compactMap { if case .text(let request, _) = $0 { request.text } else { nil } }.joined(separator: " ")
+    case .audio, .silence: ""
+    }
   }
 
   var playedMs: Int { played / 16 }

@@ -1,3 +1,4 @@
+import Base
 import CallLink
 
 /// Cuts a prompt into the pieces it is made of.
@@ -6,7 +7,7 @@ enum PromptPieces {
   static let pause = 3_520
   /// Silence is made a second at a time.
   private static let silenceStep = 16_000
-  /// The longest silence a prompt may be: five minutes.
+  /// The longest silence a prompt may be, or hold in all: five minutes.
   private static let maxSilenceMs = 300_000
 
   /// - Returns: the pieces, or why the prompt cannot be played.
@@ -15,34 +16,62 @@ enum PromptPieces {
   ) -> Result<[Piece], SynthesisError> {
     switch prompt.source {
     case .text(let text):
-      guard text.utf8.count <= FliteSynthesizer.maxTextBytes else {
-        return .failure(
-          SynthesisError(
-            "the text is \(text.utf8.count) bytes long; a prompt may have \(FliteSynthesizer.maxTextBytes)"))
+      let said = SpeechMarkup.Piece.text(text, voices: [], speed: 1)
+      return Result { () throws(SynthesisError) in try spoken([said], prompt, maker, voice: voice, speed: speed) }
+    case .markup(let source):
+      let markup: SpeechMarkup
+      do { markup = try SpeechMarkup(source) } catch {
+        return .failure(SynthesisError("the prompt's markup cannot be read: \(error)"))
       }
-      let voice = prompt.voice.isEmpty ? voice : prompt.voice
-      guard voice.isEmpty || maker.synthesizer.voices.contains(voice) else {
-        return .failure(
-          SynthesisError(
-            "there is no voice '\(voice)'; there are \(maker.synthesizer.voices.joined(separator: ", "))"))
+      return Result { () throws(SynthesisError) in
+        try spoken(markup.pieces, prompt, maker, voice: voice, speed: speed)
       }
-      var pieces: [Piece] = []
-      for sentence in Sentences.split(text) {
-        if !pieces.isEmpty { pieces.append(.silence(pause)) }
-        let request = SynthesisRequest(text: sentence, voice: voice, speed: prompt.speed * speed)
-        pieces.append(.text(request, cached: prompt.cache))
-      }
-      return .success(pieces)
     case .audio(let url):
       return maker.file(url).map { [.file($0)] }
-    case .silence(let ms):
-      var left = min(max(0, ms), maxSilenceMs) * 16
-      var pieces: [Piece] = []
-      while left > 0 {
-        pieces.append(.silence(min(left, silenceStep)))
-        left -= silenceStep
-      }
-      return .success(pieces)
+    case .silence(let ms): return .success(silence(min(ms, maxSilenceMs)))
     }
+  }
+
+  private static func spoken(
+    _ said: [SpeechMarkup.Piece], _ prompt: Prompt, _ maker: PromptMaker, voice: String, speed: Double
+  ) throws(SynthesisError) -> [Piece] {
+    let known = maker.synthesizer.voices
+    let voice = prompt.voice.isEmpty ? voice : prompt.voice
+    guard voice.isEmpty || known.contains(voice) else {
+      throw SynthesisError("there is no voice '\(voice)'; there are \(known.joined(separator: ", "))")
+    }
+    var pieces: [Piece] = []
+    var bytes = 0
+    var silenceLeft = maxSilenceMs
+    for piece in said {
+      switch piece {
+      case .pause(let ms):
+        pieces += silence(min(ms, silenceLeft))
+        silenceLeft -= min(ms, silenceLeft)
+      case .text(let text, let wanted, let pace):
+        bytes += text.utf8.count
+        guard bytes <= FliteSynthesizer.maxTextBytes else {
+          throw SynthesisError("the text is over \(FliteSynthesizer.maxTextBytes) bytes long, a prompt's limit")
+        }
+        // Markup may ask for voices of other engines: then the prompt's own speaks.
+        let voice = wanted.first { known.contains($0) } ?? voice
+        for (n, sentence) in Sentences.split(text).enumerated() {
+          if n > 0 { pieces.append(.silence(pause)) }
+          let request = SynthesisRequest(text: sentence, voice: voice, speed: prompt.speed * speed * pace)
+          pieces.append(.text(request, cached: prompt.cache))
+        }
+      }
+    }
+    return pieces
+  }
+
+  private static func silence(_ ms: Int) -> [Piece] {
+    var left = max(0, ms) * 16
+    var pieces: [Piece] = []
+    while left > 0 {
+      pieces.append(.silence(min(left, silenceStep)))
+      left -= silenceStep
+    }
+    return pieces
   }
 }

@@ -1,12 +1,7 @@
+import Base
+
 /// Turns a written phrase into the words that are said: lower case, numbers spelled out, punctuation gone.
 enum SpokenForm {
-  private static let ones = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-    "thirteen",
-    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-  ]
-  private static let tens = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-
   /// The words of `text`; empty where nothing in it can be spoken in English letters.
   static func words(of text: String) -> [String] {
     var words: [String] = []
@@ -43,9 +38,8 @@ enum SpokenForm {
   /// Up to two digits as a number, more digit by digit, as people say codes.
   private static func number(_ digits: String) -> [String] {
     if digits.count <= 2, !digits.hasPrefix("0") || digits.count == 1, let value = Int(digits) {
-      if value < 20 { return [ones[value]] }
-      return value % 10 == 0 ? [tens[value / 10]] : [tens[value / 10], ones[value % 10]]
+      return SpokenNumber.cardinal(value).split(separator: " ").map(String.init)
     }
-    return digits.utf8.prefix(SearchGrammar.maxPhraseWords).map { ones[Int($0) - 0x30] }
+    return digits.prefix(SearchGrammar.maxPhraseWords).compactMap(SpokenNumber.digit)
   }
 }
