@@ -107,7 +107,7 @@ let package = Package(
     tests("TurnsTests", ["Turns", "TestKit"]),
     tests("DialogsTests", ["Dialogs", "Settings"]),
     tests("SettingsTests", ["Settings", "Base"]),
-    tests("StorageTests", ["Storage", "Base", logging]),
+    tests("StorageTests", ["Storage", "Base", logging, .product(name: "GRDB", package: "GRDB.swift")]),
     tests(
       "MediaGatewayTests",
       ["MediaGateway", "MediaIO", "CallLink", "TestKit", "Base", "SIP", "SDP", "RTP", "Audio", logging] + nio),

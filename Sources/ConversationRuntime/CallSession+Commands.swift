@@ -35,6 +35,10 @@ extension CallSession {
       return .done(fields: [
         "playback_id": .string("\(prompt.id)"), "estimated_duration_ms": .int(estimatedDurationMs(text, speed: speed)),
       ])
+    case .event(let name, let data):
+      guard case .active = phase else { return .refused("the call is not answered") }
+      take(.custom(name: name, data: data))
+      return .done(fields: ["accepted": true])
     }
   }
 }

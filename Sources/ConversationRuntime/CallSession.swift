@@ -52,7 +52,8 @@ final class CallSession {
   }
 
   init(
-    call: CallInfo, dialog: Dialog, speech: any HopSink<RuntimeToSpeech>, mailbox: Mailbox, context: SessionContext
+    call: CallInfo, dialog: Dialog, catalog: DialogCatalog, speech: any HopSink<RuntimeToSpeech>, mailbox: Mailbox,
+    context: SessionContext
   ) {
     self.call = call
     self.dialog = dialog
@@ -61,14 +62,19 @@ final class CallSession {
     self.speech = HopSender(speech)
     openedAt = context.clock.now()
     let startedAtMs = context.clock.unixMilliseconds()
+    let identity = catalog.identity(of: dialog.name)
     start = SessionStart(
-      call: call.facts, dialogName: dialog.name, dialogVersion: dialog.version,
+      call: call.facts, dialogName: dialog.name, dialogVersion: dialog.version, dialogDigest: identity?.digest ?? "",
+      subDialogs: catalog.library(of: dialog.name).compactMapValues { catalog.identity(of: $0.name)?.digest },
       limits: context.configuration.dialogLimits, startedAtMs: startedAtMs)
     machine = DialogSession(dialog: dialog, call: start.call, limits: start.limits)
     recorder = SessionRecorder(
       session: call.session, dialogName: dialog.name, tenant: context.configuration.tenant, startedAtMs: startedAtMs,
       log: context.log, random: .fromSystem())
     summary = call.summary(dialogName: dialog.name, startedAtMs: startedAtMs)
+    summary.dialogVersion = dialog.version
+    summary.dialogNumber = identity?.number ?? 0
+    summary.dialogDigest = identity?.digest ?? ""
   }
 
   /// Answers the call and handles its mail until it is over.

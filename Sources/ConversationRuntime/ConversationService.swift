@@ -74,13 +74,14 @@ public final class ConversationService: RuntimeHop {
   /// Opens the session of one call: it is rejected or answered through `speech`. Returns at once.
   public func open(_ call: CallInfo, speech: any HopSink<RuntimeToSpeech>) -> any HopSink<SpeechToRuntime> {
     let mailbox = Mailbox()
+    let catalog = catalog
     let dialog = catalog.route(call)
     switch admit(call, to: dialog, mailbox: mailbox) {
     case .success(let admission):
       context.metrics.callsActive(admission.dialogName, admission.callsOfDialog)
       Task { [self] in
         let session = CallSession(
-          call: call, dialog: admission.dialog, speech: speech, mailbox: mailbox, context: context)
+          call: call, dialog: admission.dialog, catalog: catalog, speech: speech, mailbox: mailbox, context: context)
         await session.run()
         remove(call.session, isReviewed: session.wantsReview)
         guard session.wantsReview else { return }

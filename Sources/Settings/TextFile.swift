@@ -7,8 +7,10 @@ import Base
 #endif
 
 /// Reads a whole text file that a person wrote, within a limit.
-enum TextFile {
-  static func read(_ path: String, limit: Int) throws(Diagnostics) -> String {
+public enum TextFile {
+  /// - Parameter limit: bytes.
+  /// - Throws: why it cannot be read, or that it is no UTF-8 text.
+  public static func read(_ path: String, limit: Int) throws(Diagnostics) -> String {
     func failure(_ message: String, _ code: String = ConfigurationCode.unreadable) -> Diagnostics {
       Diagnostics([Diagnostic(code: code, severity: .error, file: path, position: nil, message: message)])
     }

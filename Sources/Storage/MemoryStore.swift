@@ -2,7 +2,7 @@ import Base
 import NIOConcurrencyHelpers
 
 /// The record of sessions in memory: for tests, and for a gateway that keeps nothing. Any thread.
-public final class MemoryStore: EventLog, SessionDirectory {
+public final class MemoryStore: SessionStore {
   private struct State {
     var events: [SessionEvent] = []
     /// How many events were dropped from the front of `events`.
@@ -11,6 +11,10 @@ public final class MemoryStore: EventLog, SessionDirectory {
     var places: [String: Int] = [:]
     var sessions: [SessionID: SessionSummary] = [:]
     var endedOrder: [SessionID] = []
+    /// The number of each session's last event.
+    var lastSequences: [SessionID: Int64] = [:]
+    var snapshots: [SessionID: SessionSnapshot] = [:]
+    var lost = 0
   }
   private let state = NIOLockedValueBox(State())
   private let subscribers = Subscribers()
@@ -22,13 +26,20 @@ public final class MemoryStore: EventLog, SessionDirectory {
   public func append(_ event: SessionEvent) {
     // Published under the lock, so that every subscriber sees the order of the log.
     state.withLockedValue { state in
-      guard state.places[event.eventID] == nil else { return }
+      guard state.places[event.eventID] == nil, event.sequence > state.lastSequences[event.session] ?? 0 else {
+        state.lost += 1
+        return
+      }
+      state.lastSequences[event.session] = event.sequence
       state.places[event.eventID] = state.dropped + state.events.count
       state.events.append(event)
       // In blocks, because taking from the front moves the rest.
       if state.events.count > eventLimit + 1024 {
         let surplus = state.events.count - eventLimit
-        for old in state.events[..<surplus] { state.places[old.eventID] = nil }
+        for old in state.events[..<surplus] {
+          state.places[old.eventID] = nil
+          if state.lastSequences[old.session] == old.sequence { state.lastSequences[old.session] = nil }
+        }
         state.events.removeFirst(surplus)
         state.dropped += surplus
       }
@@ -67,6 +78,7 @@ public final class MemoryStore: EventLog, SessionDirectory {
       let before = state.sessions.updateValue(summary, forKey: summary.session)
       guard summary.state == .ended, before?.state != .ended else { return }
       state.endedOrder.append(summary.session)
+      state.snapshots[summary.session] = nil
       if state.endedOrder.count > StorageLimits.sessionsInMemory {
         state.sessions[state.endedOrder.removeFirst()] = nil
       }
@@ -86,6 +98,28 @@ public final class MemoryStore: EventLog, SessionDirectory {
       sessions.values.filter { ($0.state == .ended) == ended && (border.map($0.isOlder) ?? true) }
         .sorted { $1.isOlder(than: $0) }.prefix(clamp(limit)))
   }
+
+  public func openSessions() async throws -> [SessionSummary] {
+    state.withLockedValue { $0.sessions }.values.filter { $0.state != .ended }.sorted { $0.isOlder(than: $1) }
+  }
+
+  public func putSnapshot(_ session: SessionID, sequence: Int64, data: [UInt8]) {
+    state.withLockedValue { state in
+      if data.count > StorageLimits.snapshotBytes {
+        state.lost += 1
+        return
+      }
+      // Neither after the end nor in the place of a newer one.
+      if state.sessions[session]?.state == .ended || state.snapshots[session]?.sequence ?? 0 > sequence { return }
+      state.snapshots[session] = SessionSnapshot(session: session, sequence: sequence, data: data)
+    }
+  }
+
+  public func snapshot(of session: SessionID) async throws -> SessionSnapshot? {
+    state.withLockedValue { $0.snapshots[session] }
+  }
+
+  public var lostWrites: Int { state.withLockedValue { $0.lost } }
 
   /// Ends the subscriptions.
   public func close() { subscribers.close() }

@@ -5,7 +5,8 @@ import Base
 public protocol EventLog: Sendable {
   /// Queues one event; subscribers see it after it is durable.
   func append(_ event: SessionEvent)
-  /// A session's events after `sequence`, in order.
+  /// A session's events after `sequence`, in order. An event whose row is damaged comes with the only field
+  /// ``SessionEvent/damaged``, so that one bad row hides no other.
   func events(of session: SessionID, after sequence: Int64, limit: Int) async throws -> [SessionEvent]
   /// All sessions' events after the event named `eventID` (nil: from the beginning), in the order they were written.
   func events(after eventID: String?, limit: Int) async throws -> [SessionEvent]
@@ -24,6 +25,12 @@ public struct SessionSummary: Sendable, Hashable {
   public var callerID: String
   public var calledNumber: String
   public var dialogName: String
+  /// What the dialog's author calls its version.
+  public var dialogVersion: String
+  /// The stored version of the dialog (``DialogVersion/number``); 0 where it was not stored.
+  public var dialogNumber: Int
+  /// SHA-256 of the dialog's source in hexadecimal: finds the version whatever its number; empty where there is none.
+  public var dialogDigest: String
   /// The dialog's state; empty before the first.
   public var currentState: String
   public var variables: [String: Value]
@@ -34,11 +41,15 @@ public struct SessionSummary: Sendable, Hashable {
   /// Latest `quality` and `turn_latency` fields; empty maps before the first.
   public var quality: [String: Value]
   public var latency: [String: Value]
+  /// What the dialog keeps of the call: `disposition`, `summary`, `tags`, `variables`, `review`; empty before the end.
+  public var outcome: [String: Value]
 
   public init(
     session: SessionID, state: State, direction: String, callerID: String, calledNumber: String, dialogName: String,
-    currentState: String = "", variables: [String: Value] = [:], startedAtMs: Int64, answeredAtMs: Int64? = nil,
-    endedAtMs: Int64? = nil, endReason: String? = nil, quality: [String: Value] = [:], latency: [String: Value] = [:]
+    dialogVersion: String = "", dialogNumber: Int = 0, dialogDigest: String = "", currentState: String = "",
+    variables: [String: Value] = [:], startedAtMs: Int64, answeredAtMs: Int64? = nil, endedAtMs: Int64? = nil,
+    endReason: String? = nil,
+    quality: [String: Value] = [:], latency: [String: Value] = [:], outcome: [String: Value] = [:]
   ) {
     self.session = session
     self.state = state
@@ -46,6 +57,9 @@ public struct SessionSummary: Sendable, Hashable {
     self.callerID = callerID
     self.calledNumber = calledNumber
     self.dialogName = dialogName
+    self.dialogVersion = dialogVersion
+    self.dialogNumber = dialogNumber
+    self.dialogDigest = dialogDigest
     self.currentState = currentState
     self.variables = variables
     self.startedAtMs = startedAtMs
@@ -54,6 +68,7 @@ public struct SessionSummary: Sendable, Hashable {
     self.endReason = endReason
     self.quality = quality
     self.latency = latency
+    self.outcome = outcome
   }
 }
 
@@ -66,28 +81,32 @@ public protocol SessionDirectory: Sendable {
   func sessions(ended: Bool, limit: Int, cursor: SessionID?) async throws -> [SessionSummary]
 }
 
-/// A command against the stream: from the API to whichever runtime holds the session.
-public enum CallCommand: Sendable, Hashable {
-  case hangup(reason: String)
-  case say(text: String, voice: String, speed: Double, bargeIn: Bool)
+/// A machine's whole state at one point of its session's record.
+public struct SessionSnapshot: Sendable, Hashable {
+  public var session: SessionID
+  /// The last event that the state has seen: a restart replays what comes after it.
+  public var sequence: Int64
+  /// Opaque to the store.
+  public var data: [UInt8]
+
+  public init(session: SessionID, sequence: Int64, data: [UInt8]) {
+    self.session = session
+    self.sequence = sequence
+    self.data = data
+  }
 }
 
-/// What came of a command.
-public enum CommandOutcome: Sendable, Hashable {
-  /// `fields` are the answer's members (`playback_id`, `call_duration_seconds` ...).
-  case done(fields: [String: Value])
-  /// No runtime holds the session (any more).
-  case noSuchSession
-  /// The session cannot do this now; a sentence for the caller of the API.
-  case refused(String)
-}
-
-/// Carries commands to the runtime that holds a session: memory in one process, Redis between pods.
-public protocol CommandBus: Sendable {
-  /// Delivers the command and waits for its outcome, at most five seconds.
-  func send(_ command: CallCommand, to session: SessionID) async -> CommandOutcome
-  /// Registers the holder of a session; the returned closure takes it away again.
-  func register(
-    _ session: SessionID, handler: @escaping @Sendable (CallCommand) async -> CommandOutcome
-  ) -> @Sendable () -> Void
+/// Event-sourced sessions: an append-only record of each, its latest snapshot, and which sessions there are. Every
+/// implementation passes the same tests (`Tests/StorageTests/StoreTests.swift`).
+public protocol SessionStore: EventLog, SessionDirectory {
+  /// Keeps a snapshot in the place of the session's older one. Queued and ordered like ``EventLog/append(_:)``: it is never
+  /// durable before the events it has seen. Gone when the session has ended. One that is larger than
+  /// ``StorageLimits/snapshotBytes`` is not kept, which is counted and said in the log.
+  func putSnapshot(_ session: SessionID, sequence: Int64, data: [UInt8])
+  /// The latest snapshot; nil where there is none, or where it is damaged (the record is enough then).
+  func snapshot(of session: SessionID) async throws -> SessionSnapshot?
+  /// Sessions that have not ended, oldest first: after a start, those that the last process left.
+  func openSessions() async throws -> [SessionSummary]
+  /// Events, summaries and snapshots that could not be kept since the store was opened.
+  var lostWrites: Int { get }
 }

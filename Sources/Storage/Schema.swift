@@ -1,4 +1,5 @@
 import Base
+import FoundationEssentials
 import GRDB
 
 /// The tables, their migrations in order, and every question that is asked of them.
@@ -39,8 +40,25 @@ enum Schema {
           CREATE INDEX sessions_by_start ON sessions ((state = 'ended'), started_at_ms, session_id);
           """)
     }
+    migrator.registerMigration("2 dialogs, snapshots, documents") { database in
+      try database.execute(sql: sessionColumns + dialogTables + documentTables)
+    }
     return migrator
   }
+
+  private static let sessionColumns = """
+    ALTER TABLE sessions ADD COLUMN dialog_version TEXT NOT NULL DEFAULT '';
+    ALTER TABLE sessions ADD COLUMN dialog_number INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE sessions ADD COLUMN dialog_digest TEXT NOT NULL DEFAULT '';
+    ALTER TABLE sessions ADD COLUMN outcome TEXT NOT NULL DEFAULT '{}';
+    CREATE TABLE snapshots (
+      session_id TEXT PRIMARY KEY NOT NULL,
+      sequence INTEGER NOT NULL,
+      checksum INTEGER NOT NULL,
+      data BLOB NOT NULL
+    );
+
+    """
 
   // MARK: Events
 
@@ -82,11 +100,11 @@ enum Schema {
     return try Row.fetchAll(statement, arguments: [place, clamp(limit)]).map(event)
   }
 
-  private static func event(_ row: Row) throws -> SessionEvent {
+  private static func event(_ row: Row) -> SessionEvent {
     SessionEvent(
       eventID: row["event_id"], type: row["type"], sequence: row["sequence"], session: SessionID(row["session_id"]),
       timestampMs: row["timestamp_ms"], dialogName: row["dialog_name"], tenant: row["tenant"],
-      fields: try map(row["fields"]))
+      fields: String.fromDatabaseValue(row["fields"]).flatMap(map) ?? [SessionEvent.damaged: true])
   }
 
   // MARK: Sessions
@@ -95,16 +113,60 @@ enum Schema {
     let statement = try database.cachedStatement(
       sql: """
         INSERT OR REPLACE INTO sessions (
-          session_id, state, direction, caller_id, called_number, dialog_name, current_state, variables, started_at_ms,
-          answered_at_ms, ended_at_ms, end_reason, quality, latency)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          session_id, state, direction, caller_id, called_number, dialog_name, dialog_version, dialog_number,
+          dialog_digest, current_state, variables, started_at_ms, answered_at_ms, ended_at_ms, end_reason, quality, latency, outcome)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """)
     try statement.execute(arguments: [
       summary.session.value, summary.state.rawValue, summary.direction, summary.callerID, summary.calledNumber,
-      summary.dialogName, summary.currentState, JSON.encode(.map(summary.variables)), summary.startedAtMs,
-      summary.answeredAtMs, summary.endedAtMs, summary.endReason, JSON.encode(.map(summary.quality)),
-      JSON.encode(.map(summary.latency)),
+      summary.dialogName, summary.dialogVersion, summary.dialogNumber, summary.dialogDigest, summary.currentState,
+      JSON.encode(.map(summary.variables)), summary.startedAtMs, summary.answeredAtMs, summary.endedAtMs,
+      summary.endReason, JSON.encode(.map(summary.quality)),
+      JSON.encode(.map(summary.latency)), JSON.encode(.map(summary.outcome)),
     ])
+    if summary.state == .ended {
+      try database.execute(sql: "DELETE FROM snapshots WHERE session_id = ?", arguments: [summary.session.value])
+    }
+  }
+
+  static func openSessions(_ database: Database) throws -> [SessionSummary] {
+    try Row.fetchAll(
+      database, sql: "SELECT * FROM sessions WHERE (state = 'ended') = 0 ORDER BY started_at_ms, session_id"
+    ).map(summary)
+  }
+
+  // MARK: Snapshots
+
+  static func replace(_ snapshot: SessionSnapshot, _ database: Database) throws {
+    // Neither after the end nor in the place of a newer one.
+    let statement = try database.cachedStatement(
+      sql: """
+        INSERT INTO snapshots (session_id, sequence, checksum, data)
+        SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM sessions WHERE session_id = ?1 AND state = 'ended')
+        ON CONFLICT (session_id) DO UPDATE
+        SET sequence = excluded.sequence, checksum = excluded.checksum, data = excluded.data
+        WHERE excluded.sequence >= snapshots.sequence
+        """)
+    try statement.execute(arguments: [
+      snapshot.session.value, snapshot.sequence, checksum(snapshot.data), Data(snapshot.data),
+    ])
+  }
+
+  /// nil: there is none; an empty optional: it is damaged.
+  static func snapshot(of session: SessionID, _ database: Database) throws -> SessionSnapshot?? {
+    let row = try Row.fetchOne(
+      database, sql: "SELECT sequence, checksum, data FROM snapshots WHERE session_id = ?", arguments: [session.value])
+    guard let row else { return .none }
+    let bytes = [UInt8](row["data"] as Data)
+    guard checksum(bytes) == row["checksum"] as Int64 else { return .some(nil) }
+    return .some(SessionSnapshot(session: session, sequence: row["sequence"], data: bytes))
+  }
+
+  /// FNV-1a: tells damage, cheaply enough for every step of a call.
+  private static func checksum(_ bytes: [UInt8]) -> Int64 {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    return Int64(bitPattern: hash)
   }
 
   static func session(_ id: SessionID, _ database: Database) throws -> SessionSummary? {
@@ -126,14 +188,16 @@ enum Schema {
     return try Row.fetchAll(database, sql: sql, arguments: arguments).map(summary)
   }
 
-  private static func summary(_ row: Row) throws -> SessionSummary {
+  private static func summary(_ row: Row) -> SessionSummary {
     let state: String = row["state"]
     return SessionSummary(
       session: SessionID(row["session_id"]), state: SessionSummary.State(rawValue: state) ?? .ended,
       direction: row["direction"], callerID: row["caller_id"], calledNumber: row["called_number"],
-      dialogName: row["dialog_name"], currentState: row["current_state"], variables: try map(row["variables"]),
-      startedAtMs: row["started_at_ms"], answeredAtMs: row["answered_at_ms"], endedAtMs: row["ended_at_ms"],
-      endReason: row["end_reason"], quality: try map(row["quality"]), latency: try map(row["latency"]))
+      dialogName: row["dialog_name"], dialogVersion: row["dialog_version"], dialogNumber: row["dialog_number"],
+      dialogDigest: row["dialog_digest"],
+      currentState: row["current_state"], variables: map(row["variables"]) ?? [:], startedAtMs: row["started_at_ms"],
+      answeredAtMs: row["answered_at_ms"], endedAtMs: row["ended_at_ms"], endReason: row["end_reason"],
+      quality: map(row["quality"]) ?? [:], latency: map(row["latency"]) ?? [:], outcome: map(row["outcome"]) ?? [:])
   }
 
   // MARK: After a crash
@@ -143,7 +207,7 @@ enum Schema {
     let rows = try Row.fetchAll(database, sql: "SELECT * FROM sessions WHERE state != 'ended'")
     var random = SeededRandom.fromSystem()
     for row in rows {
-      var summary = try summary(row)
+      var summary = summary(row)
       let last = try Row.fetchOne(
         database, sql: "SELECT * FROM events WHERE session_id = ? ORDER BY sequence DESC LIMIT 1",
         arguments: [summary.session.value]
@@ -167,11 +231,13 @@ enum Schema {
             ]), database)
       }
     }
+    try database.execute(sql: "DELETE FROM snapshots")
     return rows.count
   }
 
-  private static func map(_ text: String) throws -> [String: Value] {
-    if case .map(let map) = try JSON.decode(text) { map } else { [:] }
+  /// nil: the row is damaged.
+  private static func map(_ text: String) -> [String: Value]? {
+    if case .map(let map)? = try? JSON.decode(text) { map } else { nil }
   }
 
   private static func clamp(_ limit: Int) -> Int { min(max(0, limit), StorageLimits.page) }

@@ -16,6 +16,9 @@ public struct SessionEvent: Sendable, Hashable {
   /// What belongs to the type.
   public var fields: [String: Value]
 
+  /// The field of an event whose row could not be read.
+  public static let damaged = "damaged"
+
   public init(
     eventID: String, type: String, sequence: Int64, session: SessionID, timestampMs: Int64, dialogName: String,
     tenant: String = "default", fields: [String: Value]

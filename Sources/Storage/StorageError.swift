@@ -10,6 +10,14 @@ public struct StorageError: Error, Sendable, CustomStringConvertible {
     case unknownCursor
     /// A question to the database failed.
     case readFailed
+    /// A change could not be written.
+    case writeFailed
+    /// What should be changed is not there.
+    case notFound
+    /// What should be changed is not as the caller thought, or must not be changed in this way.
+    case conflict
+    /// Something is larger, or there is more of it, than the store takes.
+    case limit
     /// The store was closed.
     case closed
   }
@@ -22,9 +30,6 @@ public struct StorageError: Error, Sendable, CustomStringConvertible {
   }
 }
 
-/// What the roles need of a store: the record of sessions, and which there are.
-public typealias SessionStore = EventLog & SessionDirectory
-
 /// Limits of every store.
 public enum StorageLimits {
   /// Writes that may wait for the disk. At a thousand events a second that is a minute of a stalled disk; more are dropped,
@@ -36,6 +41,21 @@ public enum StorageLimits {
   public static let page = 1000
   /// Events that ``MemoryStore`` keeps; the oldest go first.
   public static let eventsInMemory = 200_000
+  /// The largest snapshot. A waiting session's state takes some kilobytes; an agent's long context some hundred.
+  public static let snapshotBytes = 1 << 20
+  /// The largest source of a dialog: that of the YAML reader.
+  public static let dialogBytes = 1 << 20
+  /// Drafts of one dialog that were never published; the oldest go first. Published versions are kept for ever.
+  public static let drafts = 100
+  /// Names of dialogs in one store.
+  public static let dialogs = 10_000
+  /// Characters of a version's note or author.
+  public static let noteCharacters = 1_000
+  /// The largest document to answer from, in bytes.
+  public static let documentBytes = 8 << 20
+  /// Documents in one store, and passages of all of them.
+  public static let documents = 10_000
+  public static let passages = 500_000
   /// Ended sessions that ``MemoryStore`` keeps; the oldest go first.
   public static let sessionsInMemory = 20_000
 }

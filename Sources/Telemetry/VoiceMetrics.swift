@@ -23,6 +23,8 @@ public struct VoiceMetrics: Sendable {
   public let turnLatency: HistogramFamily
   public let callCapacity: GaugeFamily
   public let draining: GaugeFamily
+  public let dialogReloads: CounterFamily
+  public let dialogs: GaugeFamily
 
   // Speech.
   public let asrLatency: HistogramFamily
@@ -63,6 +65,10 @@ public struct VoiceMetrics: Sendable {
       labels: ["stage"], buckets: latency)
     callCapacity = registry.gauge("vg_call_capacity", "Calls that may be live at once.")
     draining = registry.gauge("vg_draining", "1 while new calls are refused because the process is stopping.")
+    dialogReloads = registry.counter(
+      "vg_dialog_reloads_total", "Files of dialogs that were read anew, by outcome.", labels: ["outcome"])
+    dialogs = registry.gauge(
+      "vg_dialogs", "Dialogs that take new calls, and those whose newest text has errors.", labels: ["state"])
 
     asrLatency = registry.histogram(
       "vg_asr_latency_seconds", "From the end of the turn to its words.", labels: ["model"], buckets: latency)

@@ -1,5 +1,7 @@
 import Base
+import Dispatch
 import FoundationEssentials
+import GRDB
 import Storage
 import Testing
 
@@ -134,6 +136,134 @@ import Testing
       #expect(events.map(\.sequence) == Array(1...400))
     }
     #expect(store.lostWrites == 0)
+    await store.close()
+  }
+
+  // MARK: After a crash
+
+  @Test func whoeverResumesFindsTheSessionsThatACrashLeft() async throws {
+    let folder = TemporaryFolder()
+    defer { folder.remove() }
+    let path = folder.path + "/parley.db"
+    let first = try SQLiteStore(path: path, nowMs: 1, logger: quiet)
+    first.put(summary("a", startedAtMs: 5))
+    for i in 1...3 { first.append(event(i, session: "a")) }
+    first.putSnapshot(SessionID("a"), sequence: 2, data: [1, 2])
+    await first.close()
+
+    let second = try SQLiteStore(path: path, nowMs: 9, openSessions: .keep, logger: quiet)
+    #expect(try await second.openSessions().map(\.session.value) == ["a"])
+    let snapshot = try #require(try await second.snapshot(of: SessionID("a")))
+    #expect(snapshot.data == [1, 2])
+    let rest = try await second.events(of: SessionID("a"), after: snapshot.sequence, limit: 10)
+    #expect(rest.map(\.sequence) == [3])
+    await second.close()
+
+    let third = try SQLiteStore(path: path, nowMs: 9, logger: quiet)
+    #expect(try await third.openSessions().isEmpty)
+    #expect(try await third.snapshot(of: SessionID("a")) == nil)
+    await third.close()
+  }
+
+  /// The process dies in the middle of a write: what is on disk is the database and a log whose end is torn.
+  @Test func aTornEndLosesOnlyTheEnd() async throws {
+    let folder = TemporaryFolder()
+    defer { folder.remove() }
+    let path = folder.path + "/parley.db"
+    let store = try SQLiteStore(path: path, nowMs: 1, logger: quiet)
+    for i in 1...40 {
+      store.append(event(i, session: "a"))
+      store.putSnapshot(SessionID("a"), sequence: Int64(i), data: [UInt8](repeating: UInt8(i), count: 3000))
+      await store.flush()
+    }
+    let log = try Data(contentsOf: URL(filePath: path + "-wal"))
+    var kept: [Int] = []
+    for cut in stride(from: 100, to: min(log.count - 5000, 60_000), by: 3700) {
+      let copy = folder.path + "/copy-\(cut)/parley.db"
+      try FileManager.default.createDirectory(atPath: folder.path + "/copy-\(cut)", withIntermediateDirectories: true)
+      try Data(contentsOf: URL(filePath: path)).write(to: URL(filePath: copy))
+      try log.dropLast(cut).write(to: URL(filePath: copy + "-wal"))
+      let reopened = try SQLiteStore(path: copy, nowMs: 2, openSessions: .keep, logger: quiet)
+      let record = try await reopened.events(of: SessionID("a"), after: 0, limit: 100).map(\.sequence)
+      #expect(record == Array(1...Int64(max(1, record.count))), "no gap")
+      let snapshot = try await reopened.snapshot(of: SessionID("a"))
+      #expect(snapshot?.sequence ?? 0 <= record.last ?? 0, "a snapshot is never ahead of the record")
+      kept.append(record.count)
+      reopened.append(event(record.count + 1, session: "a"))
+      await reopened.flush()
+      #expect(reopened.lostWrites == 0)
+      await reopened.close()
+    }
+    #expect(kept == kept.sorted(by: >))
+    #expect((kept.last ?? 40) < 40, "something was torn off")
+    #expect((kept.first ?? 0) > 1)
+    await store.close()
+  }
+
+  @Test func oneDamagedRowHidesNoOther() async throws {
+    let folder = TemporaryFolder()
+    defer { folder.remove() }
+    let path = folder.path + "/parley.db"
+    let first = try SQLiteStore(path: path, nowMs: 1, logger: quiet)
+    for i in 1...3 { first.append(event(i, session: "a")) }
+    first.put(summary("a", startedAtMs: 1))
+    first.putSnapshot(SessionID("a"), sequence: 3, data: [1, 2, 3])
+    await first.close()
+    let database = try DatabaseQueue(path: path)
+    try await database.write { database in
+      try database.execute(sql: "UPDATE events SET fields = '{\"n\": ' WHERE sequence = 2")
+      try database.execute(sql: "UPDATE events SET fields = x'FF00' WHERE sequence = 3")
+      try database.execute(sql: "UPDATE sessions SET variables = 'no json', state = 'odd'")
+      try database.execute(sql: "UPDATE snapshots SET data = x'010203FF'")
+    }
+    try database.close()
+
+    let second = try SQLiteStore(path: path, nowMs: 2, openSessions: .keep, logger: quiet)
+    let record = try await second.events(of: SessionID("a"), after: 0, limit: 10)
+    #expect(record.map(\.sequence) == [1, 2, 3])
+    #expect(record[0].fields == ["n": 1])
+    #expect(record[1].fields == [SessionEvent.damaged: true])
+    #expect(record[2].fields == [SessionEvent.damaged: true])
+    #expect(try await second.session(SessionID("a"))?.variables == [:])
+    #expect(try await second.snapshot(of: SessionID("a")) == nil, "the record is enough")
+    await second.close()
+  }
+
+  // MARK: A slow disk
+
+  @Test func aFullQueueDropsCountsAndGoesOn() async throws {
+    let folder = TemporaryFolder()
+    defer { folder.remove() }
+    let path = folder.path + "/parley.db"
+    let store = try SQLiteStore(path: path, nowMs: 1, queueLimit: 10, logger: quiet)
+    // Somebody else holds the database: nothing can be committed meanwhile.
+    let holder = try DatabaseQueue(path: path)
+    let (held, holding) = AsyncStream<Void>.makeStream()
+    let gate = DispatchSemaphore(value: 0)
+    let other = Task.detached {
+      try await holder.writeWithoutTransaction { database in
+        try database.execute(sql: "BEGIN IMMEDIATE")
+        holding.finish()
+        gate.wait()
+        try database.execute(sql: "ROLLBACK")
+      }
+    }
+    for await _ in held {}
+    for i in 1...100 { store.append(event(i, session: "a")) }
+    let lost = store.lostWrites
+    #expect(lost >= 80, "ten wait, and at most ten more are on their way to the disk")
+    gate.signal()
+    try await other.value
+    await store.flush()
+    let record = try await store.events(of: SessionID("a"), after: 0, limit: 1000).map(\.sequence)
+    #expect(record.count + lost == 100)
+    #expect(record == record.sorted())
+    #expect(record.first == 1, "the oldest are kept, and the numbers show the hole")
+    store.append(event(101, session: "a"))
+    await store.flush()
+    #expect(try await store.events(of: SessionID("a"), after: 100, limit: 10).count == 1)
+    #expect(store.lostWrites == lost)
+    try holder.close()
     await store.close()
   }
 }

@@ -149,6 +149,10 @@ import Testing
     call.variables = ["name": "Ann", "n": 3]
     call.quality = ["mos": 4.2]
     call.latency = ["total_ms": 420]
+    call.dialogVersion = "1.2"
+    call.dialogNumber = 3
+    call.dialogDigest = "abc"
+    call.outcome = ["disposition": "resolved", "tags": ["vip"]]
     fixture.store.put(call)
     await fixture.store.flush()
     #expect(try await fixture.store.session(SessionID("s")) == call)
@@ -175,6 +179,100 @@ import Testing
     await #expect(throws: StorageError.self) {
       _ = try await fixture.store.sessions(ended: false, limit: 6, cursor: SessionID("nobody"))
     }
+    await fixture.close()
+  }
+
+  @Test(arguments: Kind.allCases)
+  func aNumberThatTheSessionHasIsRefusedAndCounted(kind: Kind) async throws {
+    let fixture = try make(kind)
+    for i in 1...3 { fixture.store.append(event(i, session: "a")) }
+    var other = event(2, session: "a", type: "error")
+    other.eventID = "01EZZZ"
+    fixture.store.append(other)
+    fixture.store.append(event(4, session: "a"))
+    await fixture.store.flush()
+    let record = try await fixture.store.events(of: SessionID("a"), after: 0, limit: 10)
+    #expect(record.map(\.sequence) == [1, 2, 3, 4])
+    #expect(record[1].type == "quality", "what was written first stays")
+    #expect(fixture.store.lostWrites == 1)
+    await fixture.close()
+  }
+
+  @Test(arguments: Kind.allCases)
+  func manyWritersLeaveNoGapInAnySession(kind: Kind) async throws {
+    let fixture = try make(kind)
+    let store = fixture.store
+    await withTaskGroup(of: Void.self) { group in
+      for session in 0..<6 {
+        group.addTask {
+          for i in 1...200 {
+            store.append(event(i, session: "s\(session)"))
+            store.putSnapshot(SessionID("s\(session)"), sequence: Int64(i), data: [UInt8(i % 256)])
+            store.put(summary("s\(session)", startedAtMs: Int64(i)))
+          }
+        }
+      }
+    }
+    await store.flush()
+    for session in 0..<6 {
+      let id = SessionID("s\(session)")
+      #expect(try await store.events(of: id, after: 0, limit: 1000).map(\.sequence) == Array(1...200))
+      #expect(try await store.snapshot(of: id) == SessionSnapshot(session: id, sequence: 200, data: [200]))
+      #expect(try await store.session(id)?.startedAtMs == 200)
+    }
+    #expect(store.lostWrites == 0)
+    await fixture.close()
+  }
+
+  // MARK: Snapshots
+
+  @Test(arguments: Kind.allCases)
+  func theNewestSnapshotStaysAndGoesWithItsSession(kind: Kind) async throws {
+    let fixture = try make(kind)
+    let a = SessionID("a")
+    fixture.store.put(summary("a", startedAtMs: 1))
+    fixture.store.putSnapshot(a, sequence: 4, data: [1, 2, 3])
+    await fixture.store.flush()
+    #expect(try await fixture.store.snapshot(of: a) == SessionSnapshot(session: a, sequence: 4, data: [1, 2, 3]))
+    fixture.store.putSnapshot(a, sequence: 9, data: [])
+    fixture.store.putSnapshot(a, sequence: 6, data: [6])
+    await fixture.store.flush()
+    #expect(try await fixture.store.snapshot(of: a)?.sequence == 9, "an older one does not take its place")
+    #expect(try await fixture.store.snapshot(of: SessionID("b")) == nil)
+
+    var ended = summary("a", startedAtMs: 1)
+    ended.state = .ended
+    fixture.store.put(ended)
+    await fixture.store.flush()
+    #expect(try await fixture.store.snapshot(of: a) == nil)
+    fixture.store.putSnapshot(a, sequence: 10, data: [1])
+    await fixture.store.flush()
+    #expect(try await fixture.store.snapshot(of: a) == nil, "nothing comes after the end")
+    #expect(fixture.store.lostWrites == 0)
+    await fixture.close()
+  }
+
+  @Test(arguments: Kind.allCases)
+  func aSnapshotThatIsTooLargeIsRefusedAndTheOldOneStays(kind: Kind) async throws {
+    let fixture = try make(kind)
+    let a = SessionID("a")
+    fixture.store.putSnapshot(a, sequence: 1, data: [7])
+    fixture.store.putSnapshot(a, sequence: 2, data: [UInt8](repeating: 1, count: StorageLimits.snapshotBytes + 1))
+    await fixture.store.flush()
+    #expect(try await fixture.store.snapshot(of: a)?.data == [7])
+    #expect(fixture.store.lostWrites == 1)
+    await fixture.close()
+  }
+
+  @Test(arguments: Kind.allCases)
+  func openSessionsAreToldOldestFirst(kind: Kind) async throws {
+    let fixture = try make(kind)
+    for (name, at) in [("c", 3), ("a", 1), ("b", 2)] { fixture.store.put(summary(name, startedAtMs: Int64(at))) }
+    var over = summary("b", startedAtMs: 2)
+    over.state = .ended
+    fixture.store.put(over)
+    await fixture.store.flush()
+    #expect(try await fixture.store.openSessions().map(\.session.value) == ["a", "c"])
     await fixture.close()
   }
 }

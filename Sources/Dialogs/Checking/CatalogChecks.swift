@@ -129,7 +129,7 @@ private struct CatalogChecks {
 
 extension Dialog {
   /// Every `run_dialog` in the order of the file.
-  var runs: [RunDialogStep] {
+  public var runs: [RunDialogStep] {
     func inside(_ actions: [ActionStep]) -> [RunDialogStep] {
       actions.compactMap { if case .runDialog(let step) = $0.action { step } else { nil } }
     }

@@ -1,0 +1,229 @@
+// Keeps the catalog in step with the folder of dialogs and with the store, while calls come in.
+
+import Base
+import Dialogs
+import Logging
+import Storage
+import Telemetry
+
+/// Watches the folder of dialogs and the store, and hands out a new catalog when what should serve has changed.
+///
+/// One thing at a time: a reload that is asked for while another runs comes after it. Safe to use from any thread.
+public actor CatalogKeeper {
+  /// How often the folder is looked at: one `stat` for each file.
+  public static let interval: Duration = .seconds(1)
+
+  private let folder: String
+  private let store: any DialogStore
+  private let metrics: CatalogMetrics
+  private let nowMs: @Sendable () -> Int64
+  private let logger: Logger
+  private let onChange: @Sendable (DialogCatalog) -> Void
+
+  private var machine = FolderReload()
+  private var assembly = CatalogAssembly()
+  /// The last answer of the store: what is gone by while it does not answer.
+  private var stored = CatalogAssembly.Stored()
+  private var reported: [DialogStatus]?
+  /// What the log was told last, so that it is told once.
+  private var complaint = ""
+  private var tail: Task<Void, Never>?
+
+  /// What is served now.
+  public private(set) var catalog = DialogCatalog([])
+
+  /// - Parameters:
+  ///   - folder: `runtime.dialog_dir`: a folder, or a single file.
+  ///   - onChange: gets each new catalog, not the first one.
+  public init(
+    folder: String, store: any DialogStore, metrics: CatalogMetrics = CatalogMetrics(),
+    logger: Logger = Logger(label: "parley.dialogs"),
+    nowMs: @escaping @Sendable () -> Int64 = { WallClock.nowMilliseconds() },
+    onChange: @escaping @Sendable (DialogCatalog) -> Void
+  ) {
+    self.folder = folder
+    self.store = store
+    self.metrics = metrics
+    self.logger = logger
+    self.nowMs = nowMs
+    self.onChange = onChange
+  }
+
+  /// Reads everything for the first time. A file that is broken serves its last good version, where the store has one.
+  /// - Throws: where the folder itself cannot be read.
+  public func start() async throws(DialogCatalog.FolderError) -> DialogCatalog {
+    let listing: [String: FolderReload.Stamp]
+    do {
+      listing = try list()
+    } catch {
+      throw DialogCatalog.FolderError(description: error.description)
+    }
+    if case .read(let changed, let gone) = machine.look(listing, isForced: true) { read(changed, gone: gone) }
+    await rebuild(isFirst: true)
+    return catalog
+  }
+
+  /// Looks at the folder once and reloads what has changed and come to rest.
+  /// - Parameter isForced: reads everything now (SIGHUP).
+  public func look(isForced: Bool = false) async { await inTurn { await $0.lookNow(isForced: isForced) } }
+
+  private func lookNow(isForced: Bool) async {
+    let listing: [String: FolderReload.Stamp]
+    do {
+      listing = try list()
+    } catch {
+      // What serves goes on serving; the folder may come back.
+      return complain("the folder of dialogs cannot be read", "\(error)")
+    }
+    complaint = ""
+    guard case .read(let changed, let gone) = machine.look(listing, isForced: isForced) else { return }
+    if read(changed, gone: gone) || isForced { await rebuild() }
+  }
+
+  /// Takes over what was published or rolled back in the store.
+  public func storeChanged() async { await inTurn { await $0.rebuild() } }
+
+  /// Looks every ``interval``, when `reloads` says so (SIGHUP), and when the store changes; until the task is cancelled.
+  public func run(reloads: AsyncStream<Void>) async {
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask {
+        while !Task.isCancelled {
+          do { try await Task.sleep(for: Self.interval) } catch { return }
+          await self.look()
+        }
+      }
+      group.addTask { for await _ in reloads { await self.look(isForced: true) } }
+      let changes = store.changes()
+      group.addTask { for await _ in changes { await self.storeChanged() } }
+    }
+  }
+
+  /// After everything that was begun before.
+  private func inTurn(_ body: @escaping @Sendable (isolated CatalogKeeper) async -> Void) async {
+    let before = tail
+    let task = Task {
+      await before?.value
+      await body(self)
+    }
+    tail = task
+    await task.value
+  }
+
+  // MARK: The folder
+
+  private func list() throws(FolderListing.Failure) -> [String: FolderReload.Stamp] {
+    try FolderListing.look(
+      at: folder, depth: 0, limit: DialogCatalog.fileLimit, isWanted: DialogCatalog.isDialogFile)
+  }
+
+  /// Reads files; returns whether any text is another one.
+  @discardableResult
+  private func read(_ changed: [String], gone: [String]) -> Bool {
+    var isNew = false
+    for file in changed {
+      let source = DialogSource.read(path: place(file))
+      let old = assembly.files[file]
+      if let old, old.digest == source.digest, old.diagnostics == source.diagnostics { continue }
+      isNew = true
+      assembly.put(source, of: file)
+      metrics.reload(source.dialog == nil ? "broken" : "loaded")
+      tell(source.diagnostics)
+    }
+    for file in gone where assembly.files[file] != nil {
+      isNew = true
+      assembly.remove(file)
+      metrics.reload("removed")
+      logger.notice("a dialog's file is gone", metadata: ["file": "\(place(file))"])
+    }
+    machine.read(changed, gone: gone)
+    return isNew
+  }
+
+  private func place(_ file: String) -> String { DialogCatalog.place(of: file, in: folder) }
+
+  /// Each finding once, when its file changed.
+  private func tell(_ diagnostics: [Diagnostic]) {
+    for diagnostic in diagnostics {
+      let isError = diagnostic.severity == .error
+      logger.warning(
+        isError ? "dialog refused" : "dialog has a flaw",
+        metadata: [
+          "code": "\(diagnostic.code)",
+          "place": "\(diagnostic.file):\(diagnostic.position?.description ?? "1:1")",
+          "reason": "\(diagnostic.message)", "hint": "\(diagnostic.hint)",
+        ])
+    }
+  }
+
+  private func complain(_ message: Logger.Message, _ reason: String) {
+    if complaint == reason { return }
+    complaint = reason
+    logger.error(message, metadata: ["reason": "\(reason)"])
+  }
+
+  // MARK: The store and the catalog
+
+  private func rebuild(isFirst: Bool = false) async {
+    do {
+      stored = try await fetch()
+      let drafts = assembly.drafts(stored), withdrawn = assembly.withdrawn(stored)
+      if !drafts.isEmpty {
+        for draft in drafts { tellOwner(draft) }
+        _ = try await store.keep(drafts, publish: true, expecting: nil, nowMs: nowMs())
+      }
+      if !withdrawn.isEmpty { try await store.withdraw(withdrawn) }
+      if !drafts.isEmpty || !withdrawn.isEmpty { stored = try await fetch() }
+    } catch {
+      // The folder serves all the same; only the numbers of its versions are not known.
+      logger.error("the store of dialogs does not answer", metadata: ["reason": "\(error)"])
+    }
+    let outcome = assembly.assemble(stored) { place($0) }
+    catalog = outcome.catalog
+    metrics.dialogs("serving", outcome.serving)
+    metrics.dialogs("broken", outcome.broken)
+    if reported != outcome.statuses {
+      do {
+        try await store.report(outcome.statuses)
+        reported = outcome.statuses
+      } catch {
+        logger.error("the state of the dialogs cannot be written down", metadata: ["reason": "\(error)"])
+      }
+    }
+    if !isFirst { onChange(outcome.catalog) }
+  }
+
+  /// The folder wins where the API had published under the same name.
+  private func tellOwner(_ draft: DialogDraft) {
+    guard let published = stored.published[draft.dialog], published.origin == .api else { return }
+    logger.warning(
+      "a file takes the place of a dialog of the API",
+      metadata: ["dialog": "\(draft.dialog)", "file": "\(draft.author)", "version": "\(published.number)"])
+  }
+
+  private func fetch() async throws -> CatalogAssembly.Stored {
+    var records: [DialogRecord] = []
+    while true {
+      let page = try await store.dialogs(limit: StorageLimits.page, after: records.last?.name)
+      records += page
+      if page.count < StorageLimits.page { break }
+    }
+    return CatalogAssembly.Stored(records, published: try await store.published())
+  }
+}
+
+/// Where reloads are counted. Every closure may be called on any thread and must not block; the defaults do nothing.
+public struct CatalogMetrics: Sendable {
+  /// `vg_dialog_reloads_total{outcome}`: a file was read anew (`loaded`, `broken`) or is gone (`removed`).
+  public var reload: @Sendable (_ outcome: String) -> Void = { _ in }
+  /// `vg_dialogs{state}`: dialogs that take new calls (`serving`), and those whose newest text has errors (`broken`), which
+  /// may serve an older version.
+  public var dialogs: @Sendable (_ state: String, _ count: Int) -> Void = { _, _ in }
+
+  public init() {}
+
+  /// Counts in the process's metrics.
+  public init(_ metrics: VoiceMetrics) {
+    reload = { metrics.dialogReloads.with($0).add() }
+    dialogs = { metrics.dialogs.with($0).set($1) }
+  }
+}

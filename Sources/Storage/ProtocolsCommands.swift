@@ -1,0 +1,29 @@
+import Base
+
+/// A command against the stream: from the API to whichever runtime holds the session.
+public enum CallCommand: Sendable, Hashable {
+  case hangup(reason: String)
+  case say(text: String, voice: String, speed: Double, bargeIn: Bool)
+  /// A custom event for the dialog.
+  case event(name: String, data: Value)
+}
+
+/// What came of a command.
+public enum CommandOutcome: Sendable, Hashable {
+  /// `fields` are the answer's members (`playback_id`, `call_duration_seconds` ...).
+  case done(fields: [String: Value])
+  /// No runtime holds the session (any more).
+  case noSuchSession
+  /// The session cannot do this now; a sentence for the caller of the API.
+  case refused(String)
+}
+
+/// Carries commands to the runtime that holds a session: memory in one process, Redis between pods.
+public protocol CommandBus: Sendable {
+  /// Delivers the command and waits for its outcome, at most five seconds.
+  func send(_ command: CallCommand, to session: SessionID) async -> CommandOutcome
+  /// Registers the holder of a session; the returned closure takes it away again.
+  func register(
+    _ session: SessionID, handler: @escaping @Sendable (CallCommand) async -> CommandOutcome
+  ) -> @Sendable () -> Void
+}
