@@ -8,8 +8,9 @@ public struct EvaluationError: Error, Hashable, Sendable {
 
 /// Computes expressions and templates within bounds: so many steps, so much output. Reads no clock: `now()` is handed in.
 struct Evaluation {
-  /// Names and their values; a name that is missing is an error, because the checker lets none through.
-  let variables: [String: Value]
+  /// By the places that the plan gives to names; a name that is missing is an error, because the checker lets none through.
+  let values: [Value]
+  let plan: DialogPlan
   let wallMs: Int64
 
   /// About ten milliseconds of work, counted instead of measured so that a replay gives the same.
@@ -22,8 +23,9 @@ struct Evaluation {
   static let dataDepth = 32
   private var steps = Self.stepLimit
 
-  init(variables: [String: Value], wallMs: Int64) {
-    self.variables = variables
+  init(values: [Value], plan: DialogPlan, wallMs: Int64) {
+    self.values = values
+    self.plan = plan
     self.wallMs = wallMs
   }
 
@@ -34,12 +36,15 @@ struct Evaluation {
     try truth(evaluate(expression.root), of: "a condition")
   }
 
-  mutating func text(of template: Template) throws(EvaluationError) -> String {
+  /// - Parameter isMarkup: the text around is XML, in which no value may become a tag.
+  mutating func text(of template: Template, isMarkup: Bool = false) throws(EvaluationError) -> String {
     var out = ""
     for part in template.parts {
       switch part {
       case .text(let text): out += text
-      case .expression(let expression): out += Self.text(try evaluate(expression.root))
+      case .expression(let expression):
+        let text = Self.text(try evaluate(expression.root))
+        out += isMarkup ? Self.escaped(text) : text
       }
       guard out.utf8.count <= Self.outputLimit else { throw EvaluationError("a text grew over 64 KiB") }
     }
@@ -76,6 +81,22 @@ struct Evaluation {
     }
   }
 
+  /// Text for the inside of XML elements and attributes.
+  static func escaped(_ text: String) -> String {
+    var out = ""
+    for character in text.unicodeScalars {
+      switch character {
+      case "&": out += "&amp;"
+      case "<": out += "&lt;"
+      case ">": out += "&gt;"
+      case "\"": out += "&quot;"
+      case "'": out += "&apos;"
+      default: out.unicodeScalars.append(character)
+      }
+    }
+    return out
+  }
+
   // MARK: Trees
 
   private mutating func evaluate(_ node: ExpressionNode) throws(EvaluationError) -> Value {
@@ -83,8 +104,10 @@ struct Evaluation {
     switch node {
     case .literal(let value): return value
     case .name(let name, _):
-      guard let value = variables[name] else { throw EvaluationError("there is no variable `\(name)`") }
-      return value
+      guard let slot = plan.slots[name], slot < values.count else {
+        throw EvaluationError("there is no variable `\(name)`")
+      }
+      return values[slot]
     case .member(let base, let name, _):
       switch try evaluate(base) {
       case .map(let map): return map[name] ?? .null
@@ -171,7 +194,7 @@ struct Evaluation {
   }
 
   mutating func occurs(_ pattern: RegexPattern, in text: String) throws(EvaluationError) -> Bool {
-    guard let result = pattern.occurs(in: Array(text.unicodeScalars), steps: &steps) else {
+    guard let result = pattern.occurs(in: text, steps: &steps) else {
       throw EvaluationError("a regular expression takes too long")
     }
     return result
@@ -230,8 +253,8 @@ struct Evaluation {
       guard a != .null, b != .null else { return false }
       switch op {
       case .matches: return .bool(try occurs(regex(part), in: text))
-      case .startswith: return .bool(text.lowercased().hasPrefix(part.lowercased()))
-      default: return .bool(text.lowercased().hasSuffix(part.lowercased()))
+      case .startswith: return .bool(Self.text(text, holds: part, .start))
+      default: return .bool(Self.text(text, holds: part, .end))
       }
     case .add:
       switch (a, b) {
@@ -301,19 +324,53 @@ struct Evaluation {
       let key = try string(item, of: place)
       return item != .null && map[key] != nil
     case .string(let text):
-      let wanted = try string(item, of: place).lowercased()
+      let wanted = try string(item, of: place)
       guard item != .null else { return false }
-      guard !wanted.isEmpty else { return true }
       try spend(text.utf8.count / 8)
-      return Self.find(Array(wanted.utf8), in: Array(text.lowercased().utf8))
+      return Self.text(text, holds: wanted, .anywhere)
     default: throw EvaluationError("\(place) looks into \(StaticType(of: container).description)")
     }
   }
 
+  private enum Where { case start, end, anywhere }
+
+  /// Compares without case.
+  private static func text(_ text: String, holds wanted: String, _ place: Where) -> Bool {
+    if let quick = textOfASCII(text, holds: wanted, place) { return quick }
+    let text = text.lowercased(), wanted = wanted.lowercased()
+    return switch place {
+    case .start: text.hasPrefix(wanted)
+    case .end: text.hasSuffix(wanted)
+    case .anywhere: find(Array(wanted.utf8), in: Array(text.utf8))
+    }
+  }
+
+  /// The same for ASCII, without making new texts; nil for others.
+  private static func textOfASCII(_ text: String, holds wanted: String, _ place: Where) -> Bool? {
+    text.utf8.withContiguousStorageIfAvailable { text in
+      wanted.utf8.withContiguousStorageIfAvailable { wanted -> Bool? in
+        guard text.allSatisfy({ $0 < 0x80 }), wanted.allSatisfy({ $0 < 0x80 }) else { return nil }
+        guard wanted.count <= text.count else { return false }
+        func folded(_ byte: UInt8) -> UInt8 { byte &- 0x41 < 26 ? byte | 0x20 : byte }
+        func fits(at start: Int) -> Bool {
+          for i in 0..<wanted.count where folded(text[start + i]) != folded(wanted[i]) { return false }
+          return true
+        }
+        let last = text.count - wanted.count
+        switch place {
+        case .start: return fits(at: 0)
+        case .end: return fits(at: last)
+        case .anywhere: return (0...last).contains { fits(at: $0) }
+        }
+      }
+    }.flatMap(\.self)?.flatMap(\.self)
+  }
+
   private static func find(_ needle: [UInt8], in text: [UInt8]) -> Bool {
+    guard let first = needle.first else { return true }
     guard needle.count <= text.count else { return false }
     return (0...(text.count - needle.count)).contains { start in
-      text[start] == needle[0] && text[start..<(start + needle.count)].elementsEqual(needle)
+      text[start] == first && text[start..<(start + needle.count)].elementsEqual(needle)
     }
   }
 
@@ -356,5 +413,13 @@ struct Evaluation {
     guard result.isFinite else { throw EvaluationError("a number is too large") }
     return .double(result)
   }
+}
 
+extension Template {
+  /// Its text where there is nothing to evaluate.
+  var constant: String? {
+    guard let first = parts.first else { return "" }
+    if parts.count == 1, case .text(let text) = first { return text }
+    return nil
+  }
 }

@@ -109,7 +109,7 @@ extension Evaluation {
       }
       guard let groups = try firstMatch(pattern, in: text(0)) else { return .null }
       return groups[Int(wanted)].map { .string($0) } ?? .null
-    case .slot: return variables["slots"]?[try text(0)] ?? .null
+    case .slot: return values[DialogPlan.Slot.slots.rawValue][try text(0)] ?? .null
     case .matches: return .bool(try occurs(regex(text(1)), in: text(0)))
     // These became operators when they were parsed.
     case .contains, .startswith, .endswith, .choose: return .null
@@ -144,7 +144,7 @@ extension Evaluation {
     return String(rest)
   }
 
-  private static func split(_ text: String, by separator: String) -> [String] {
+  static func split(_ text: String, by separator: String) -> [String] {
     let text = Array(text.utf8), separator = Array(separator.utf8)
     var parts: [String] = []
     var start = 0

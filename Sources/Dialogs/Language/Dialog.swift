@@ -2,31 +2,33 @@ import Base
 
 /// One dialog: a finite state machine that a person wrote in YAML, checked and ready to run. Made by ``DialogLoader``.
 public struct Dialog: Sendable {
-  public var name: String
+  public let name: String
   public var version: String
   public var description: String
   /// BCP 47 tag of what the caller and the dialog speak; empty for the configured language.
-  public var language: String
+  public let language: String
   /// Declared variables in the order of the file.
-  public var variables: [VariableDeclaration]
+  public let variables: [VariableDeclaration]
   /// Which calls the dialog answers; empty for those that ask for it by name. See ``DialogRouter``.
   public var routing: [RoutingRule]
-  public var initialState: String
-  public var settings: DialogSettings
+  public let initialState: String
+  public let settings: DialogSettings
   /// Transitions that hold in every state, looked at after the state's own.
-  public var transitions: [Transition]
+  public let transitions: [Transition]
   /// In the order of the file.
-  public var states: [DialogState]
+  public let states: [DialogState]
   /// What is kept of a call when it is over; nil where the dialog does not say.
   public var outcome: OutcomeSettings?
   /// The file it came from, as diagnostics name it.
   public var file: String
 
-  private var stateIndex: [String: Int]
+  private let stateIndex: [String: Int]
   /// Names that actions write without a declaration.
   let undeclaredVariables: [String]
   /// What expressions may name, and what it holds.
   let scope: [String: StaticType]
+  /// The same, ready to run.
+  let plan: DialogPlan
 
   init(
     name: String, version: String, description: String, language: String, variables: [VariableDeclaration],
@@ -50,6 +52,9 @@ public struct Dialog: Sendable {
     self.scope = scope
     stateIndex = Dictionary(
       states.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+    plan = DialogPlan(
+      name: name, language: language, settings: settings, variables: variables, undeclared: undeclaredVariables,
+      states: states, transitions: transitions)
   }
 
   /// The state of that name; nil where there is none.

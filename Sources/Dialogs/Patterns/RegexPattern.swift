@@ -12,6 +12,7 @@ public struct RegexPattern: Sendable {
   public let source: String
   let syntax: RegexSyntax
   let program: [RegexInstruction]
+  private let masks: RegexMasks?
   /// Capturing groups, without the whole match.
   public let groupCount: Int
 
@@ -33,11 +34,16 @@ public struct RegexPattern: Sendable {
     var compiler = RegexCompiler()
     try compiler.compile(syntax)
     program = compiler.program + [.match]
+    masks = RegexMasks(program)
   }
 
   /// Whether the pattern occurs anywhere in `text`. `steps` counts the work down; nil when it ran out.
-  func occurs(in text: [Unicode.Scalar], steps: inout Int) -> Bool? {
-    switch run(text, steps: &steps, wantsGroups: false) {
+  func occurs(in text: String, steps: inout Int) -> Bool? {
+    if let masks {
+      let quick = text.utf8.withContiguousStorageIfAvailable { masks.occurs(in: $0, steps: &steps) }
+      if let quick, let result = quick { return result }
+    }
+    return switch run(Array(text.unicodeScalars), steps: &steps, wantsGroups: false) {
     case .exhausted: nil
     case .none: false
     case .found: true
@@ -52,7 +58,7 @@ public struct RegexPattern: Sendable {
   /// For checks where the text is short and trusted.
   public func occurs(in text: String) -> Bool {
     var steps = Int.max
-    return occurs(in: Array(text.unicodeScalars), steps: &steps) ?? false
+    return occurs(in: text, steps: &steps) ?? false
   }
 
   enum MatchOutcome {

@@ -53,11 +53,11 @@ public enum SessionJournal {
       ]
       return ("hook_error", fields)
     case .modelSentence(let token, let text):
-      return ("model_sentence", ["request": .string(token.description), "text": .string(text)])
+      return ("model_sentence", ["request": .string(token.description), "text": .string(session.hidingSecrets(text))])
     case .modelToolCall(let token, let call):
       let fields: [String: Value] = [
         "request": .string(token.description), "call": .string(call.id), "tool": .string(call.name),
-        "arguments": .string(call.arguments),
+        "arguments": .string(session.hidingSecrets(call.arguments)),
       ]
       return ("model_tool_call", fields)
     case .modelFinished(let token, let reason, let tokens):
@@ -217,13 +217,6 @@ public enum SessionJournal {
 }
 
 extension DialogSession {
-  /// The masked `collect_digits` that the keys are for which come now.
-  var secretEntry: CollectStep? {
-    guard let run = runs.last else { return nil }
-    let step = if case .digits(let current) = run.wait { current } else { run.upcomingCollect }
-    return step.flatMap { isSecret($0) ? $0 : nil }
-  }
-
   /// A hook's answer as records may keep it: without masked variables, and without what goes into one.
   func hiding(_ answer: Value, of token: HookToken) -> Value {
     let shown = answer.hiding(masked)

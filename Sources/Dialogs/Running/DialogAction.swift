@@ -9,23 +9,23 @@ public enum DialogAction: Hashable, Sendable {
   /// Listen to the caller in this way from now on.
   case listen(DialogListen)
   /// Its outcome must come back as `hookResult` or `hookError` with the same token.
-  case callHook(DialogHook)
+  indirect case callHook(DialogHook)
   /// The outcome is of no interest any more; it may still come.
   case cancelHook(HookToken)
   /// Ask a language model. What it streams must come back as `modelSentence`, `modelToolCall`, `modelFinished` and
   /// `modelFailed` with the same token.
-  case askModel(ModelRequest)
+  indirect case askModel(ModelRequest)
   /// The rest of the answer is of no interest any more; it may still come.
   case cancelModel(ModelToken)
   /// Connect the caller with somebody else. The outcome must come back as `transferResult`.
-  case transfer(DialogTransfer)
+  indirect case transfer(DialogTransfer)
   /// Put the caller on hold, or take them back. Must come back as `callHeld` and `callResumed`.
   case hold
   case unhold
   case sendDigits(String, durationMs: Int)
   case record(RecordStep)
   /// What is kept of the call; comes once, after the end.
-  case outcome(DialogOutcome)
+  indirect case outcome(DialogOutcome)
   /// Tell the world: an event of the dialog's own name.
   case emit(name: String, data: Value)
   /// A line for the operator's log. `level` is debug, info, warning or error.

@@ -24,129 +24,134 @@ public struct DialogSession: Sendable {
   public static let hangupReasons = ["normal", "busy", "rejected", "error"]
   /// How long the caller may take from one key to the next, where the dialog does not say.
   public static let interDigitTimeout: Duration = .seconds(3)
-  /// `filler_text` is only spoken when a hook takes longer than this: most answers come sooner and need no excuse.
+  /// A filler is only spoken when a hook or a model takes longer than this: most answers come sooner and need no excuse.
   public static let fillerDelay: Duration = .milliseconds(500)
   /// A hook whose outcome never comes is given up after this, or a second after its own timeout.
   public static let hookLimit: Duration = .seconds(60)
   /// A caller who talks on and on holds up the silence timer no longer than this.
   public static let speechLimit: Duration = .seconds(60)
+  /// A transfer whose outcome never comes is given up so long after its own timeout: time to ring, to consult and to tell.
+  public static let transferGrace: Duration = .seconds(60)
+  /// How deep dialogs may run each other with `run_dialog`, the call's own counted.
+  public static let frameLimit = 8
+  /// What the caller hears before a call ends that cannot go on.
+  public static let apology = "I am sorry, something went wrong. Goodbye."
   /// Inputs that wait for the next state while a transition's actions run; later ones are dropped and recorded.
   static let heldLimit = 32
   /// Work for one input. A dialog that needs more does not come to rest; see also `max_depth`.
   static let stepLimit = 5_000
+  /// Lists of actions that interrupt each other in one state.
+  static let runLimit = 8
 
   public let dialog: Dialog
+  /// Dialogs that `run_dialog` can reach, by their names.
+  let library: [String: Dialog]
   let limits: DialogLimits
+  /// `limits.timeout`.
+  let timeoutNs: Int64
   let call: CallFacts
 
-  enum Phase: Sendable { case waiting, running, hangingUp, ended }
+  enum Phase: String, Sendable { case waiting, running, hangingUp, ended }
   var phase = Phase.waiting
-  var stateIndex: Int?
-  /// Variables and built-in names; the names of the two are disjoint.
-  var values: [String: Value]
-  /// Names whose values must not be seen outside; grows when masked values are copied.
-  var masked: Set<String>
+  /// The dialog that has the call now, and those that wait for it to come back, the call's own first.
+  var frame: Frame
+  var callers: [Frame] = []
 
-  var runs: [Run] = []
   var events: [Event] = []
   var held: [DialogInput] = []
   var playing: [Playing] = []
   var hooks: [PendingHook] = []
   var lastPlayback: UInt32 = 0
   var lastHook: UInt32 = 0
+  var lastModel: UInt32 = 0
   var lastListen: DialogListen?
-  var listenOverride: ListenSettings?
 
-  /// How far the state's `on_enter` has come: a re-prompt repeats no effects before that.
-  var enterProgress = 0
-  var hasPlayed = false
-  var wasInterrupted = false
   var keyed = ""
   var typedAhead = ""
   var skipsNextSpeech = false
-  var noInputCount = 0
-  var noMatchCount = 0
   var depth = 0
   var hasReportedLoop = false
   var errorsSinceInput = 0
+  var isHeld = false
+  /// The caller talks with somebody else.
+  var isConnected = false
 
   var speakingSince: Instant?
   var interDigitDeadline: Instant?
+  var transferDeadline: Instant?
   var silence = Countdown()
   var stateTimer = Countdown()
+
+  /// Set before the first input, this replays a record that hides the values of masked variables: what depended on such a
+  /// value takes its results from here, in order (`secret_decision` in the record), and `***` fits a masked variable of any
+  /// type. nil: no replay.
+  public var recordedSecretDecisions: [Bool]?
+  var nextSecretDecision = 0
 
   var now = Instant.zero
   var wallMs: Int64 = 0
   var out: [DialogAction] = []
 
-  /// - Parameter variables: values that replace the dialog's own at the start; names it does not declare are ignored.
+  /// - Parameters:
+  ///   - variables: values that replace the dialog's own at the start; names it does not declare are ignored.
+  ///   - library: the dialogs that `run_dialog` can reach, by their names.
   public init(
-    dialog: Dialog, variables: [String: Value] = [:], call: CallFacts, limits: DialogLimits = DialogLimits()
+    dialog: Dialog, variables: [String: Value] = [:], call: CallFacts, library: [String: Dialog] = [:],
+    limits: DialogLimits = DialogLimits()
   ) {
     self.dialog = dialog
+    self.library = library
     self.limits = limits
+    timeoutNs = limits.timeout.nanoseconds
     self.call = call
-    masked = dialog.maskedVariables
-    var values: [String: Value] = [:]
-    for builtin in Vocabulary.builtins {
-      values[builtin.name] =
-        switch builtin.type {
-        case .string: ""
-        case .number: 0
-        case .map: .map([:])
-        default: .null
-        }
+    frame = Frame(dialog, call: call, label: "")
+    for (i, declaration) in dialog.variables.enumerated() {
+      if let value = variables[declaration.name] { frame.values[DialogPlan.firstVariable + i] = value }
     }
-    values["sip_headers"] = .map(call.headerValues)
-    values["caller_id"] = .string(call.callerID)
-    values["called_number"] = .string(call.calledNumber)
-    values["trunk"] = .string(call.trunk ?? "")
-    values["session_id"] = .string(call.session.value)
-    values["dialog_name"] = .string(dialog.name)
-    values["language"] = .string(dialog.language)
-    for name in dialog.undeclaredVariables { values[name] = .null }
-    for declaration in dialog.variables {
-      values[declaration.name] = variables[declaration.name] ?? declaration.initial
-    }
-    self.values = values
   }
 
   // MARK: What the owner may look at
 
-  /// The current state; empty before the call is answered.
-  public var currentState: String { stateIndex.map { dialog.states[$0].name } ?? "" }
+  /// The current state; empty before the call is answered. Inside a dialog that `run_dialog` runs: `dialog/state`.
+  public var currentState: String { frame.stateName }
+
+  /// The name of the dialog that has the call now.
+  public var currentDialog: String { frame.dialog.name }
 
   /// Whether the dialog is over (the call ended). No actions come after that.
   public var isEnded: Bool { phase == .ended }
 
-  /// The variables, masked ones as `***`: what records, the API and logs may show.
-  public var visibleVariables: [String: Value] {
-    var visible: [String: Value] = [:]
-    for (name, value) in values where !Vocabulary.builtinNames.contains(name) {
-      visible[name] = masked.contains(name) ? "***" : value
-    }
-    return visible
-  }
+  /// The variables of the call's own dialog, masked ones as `***`: what records, the API and logs may show.
+  public var visibleVariables: [String: Value] { (callers.first ?? frame).visibleVariables }
 
   /// Whether the keys that come now are secret (a masked `collect_digits`): they belong into no log, event or record.
   public var isCollectingSecret: Bool { secretEntry != nil }
 
+  /// The masked `collect_digits` that the keys are for which come now.
+  var secretEntry: CollectStep? {
+    guard let run = frame.runs.last else { return nil }
+    let step = if case .digits(let current) = run.wait { current } else { frame.upcomingCollect(of: run) }
+    return step.flatMap { isSecret($0) ? $0 : nil }
+  }
+
   /// When ``timeout(at:wallMs:)`` wants to be called; nil: not at all.
   public var deadline: Instant? {
     guard phase == .running else { return nil }
-    var earliest: Instant?
+    var earliest = Int64.max
     func consider(_ instant: Instant?) {
-      if let instant, instant < earliest ?? Instant(nanoseconds: .max) { earliest = instant }
+      if let instant, instant.nanoseconds < earliest { earliest = instant.nanoseconds }
     }
     consider(silence.deadline)
     consider(stateTimer.deadline)
     consider(interDigitDeadline)
-    consider(speakingSince.map { $0 + Self.speechLimit })
+    consider(transferDeadline)
+    if let speakingSince { consider(speakingSince + Self.speechLimit) }
     for hook in hooks {
       consider(hook.fillerDue)
       consider(hook.deadline)
     }
-    return earliest
+    if frame.agent != nil || !callers.isEmpty { for instant in agentDeadlines { consider(instant) } }
+    return earliest == .max ? nil : Instant(nanoseconds: earliest)
   }
 
   // MARK: Inputs
@@ -157,18 +162,21 @@ public struct DialogSession: Sendable {
   public mutating func receive(_ input: DialogInput, at now: Instant, wallMs: Int64) -> [DialogAction] {
     begin(now, wallMs)
     errorsSinceInput = 0
-    switch (phase, input) {
-    case (.ended, _): return []
-    case (_, .hangup(let who, let reason)): end(by: who, reason: reason)
-    case (.waiting, .callAnswered):
-      phase = .running
-      enter(dialog.index(ofState: dialog.initialState) ?? 0, trigger: "start")
-      events.append(Event("call_answered"))
-      settle()
-    case (.running, _):
-      accept(input)
-      settle()
-    case (.waiting, _), (.hangingUp, _): break
+    switch phase {
+    case .ended: return []
+    case .running:
+      if case .hangup(let who, let reason) = input {
+        end(by: who, reason: reason)
+      } else {
+        accept(input)
+        settle()
+      }
+    case .waiting, .hangingUp:
+      switch input {
+      case .hangup(let who, let reason): end(by: who, reason: reason)
+      case .callAnswered where phase == .waiting: start()
+      default: break
+      }
     }
     return finish()
   }
@@ -183,10 +191,22 @@ public struct DialogSession: Sendable {
     return finish()
   }
 
+  private mutating func start() {
+    phase = .running
+    if dialog.settings.record != .none {
+      perform(.record(RecordStep(operation: .start, channels: dialog.settings.record)))
+    }
+    enter(dialog.index(ofState: dialog.initialState) ?? 0, trigger: "start")
+    events.append(Event(.callAnswered))
+    settle()
+  }
+
   private mutating func begin(_ now: Instant, _ wallMs: Int64) {
     self.now = now
     self.wallMs = wallMs
     out = []
+    // Most inputs lead to a few actions; growing the list one by one would cost more than they do.
+    out.reserveCapacity(6)
   }
 
   private mutating func finish() -> [DialogAction] {
@@ -195,45 +215,17 @@ public struct DialogSession: Sendable {
     out = []
     return actions
   }
+
+  mutating func trace(_ event: DialogTrace) { out.append(.trace(event)) }
 }
 
 // MARK: - What is going on
 
 extension DialogSession {
-  /// A list of actions on its way through.
-  struct Run: Sendable {
-    enum Then: Sendable {
-      /// The state's own actions: afterwards the state is at rest.
-      case rest
-      /// A transition without target: back to what was going on.
-      case stay
-      case enter(Int, trigger: String)
-    }
-    enum Wait: Sendable, Hashable {
-      case none
-      case playback(PlaybackID)
-      case hook(HookToken)
-      case digits(CollectStep)
-    }
-    var actions: [ActionStep]
-    var next = 0
-    var then: Then
-    var wait = Wait.none
-    /// The caller cut a prompt: the prompts that follow in this list are passed over.
-    var isCut = false
-    /// Actions before this one are only repeated where they speak or listen.
-    var effectsFrom = 0
-
-    var isLeaving: Bool { if case .enter = then { true } else { false } }
-
-    var upcomingCollect: CollectStep? {
-      for step in actions.dropFirst(next) { if case .collectDigits(let collect) = step.action { return collect } }
-      return nil
-    }
-  }
-
   struct Playing: Sendable {
     var id: PlaybackID
+    /// Which of the dialogs on top of each other says it; 0 is the call's own.
+    var level: Int
     /// Prompts hold up the silence timer; loops and pauses of music do not.
     var isLoop: Bool
     /// A filler is finished even when the state is left.
@@ -241,73 +233,45 @@ extension DialogSession {
     var allowsBargeIn: Bool
   }
 
-  struct PendingHook: Sendable {
-    var token: HookToken
-    var isAsync: Bool
-    var resultInto: String?
-    var deadline: Instant
-    var filler: Template?
-    var fillerDue: Instant?
-  }
-
-  /// Something that transitions can be about.
-  struct Event: Sendable {
-    var name: String
-    /// What expressions see with it.
-    var sets: [(String, Value)]
-    /// The call cannot go on where no transition takes it.
-    var isFatal = false
-    /// It has no default behaviour.
-    var isOptional = false
-    /// Keys are behind it, not speech.
-    var isByKeys = false
-
-    init(
-      _ name: String, _ sets: [(String, Value)] = [], isFatal: Bool = false, isOptional: Bool = false,
-      isByKeys: Bool = false
-    ) {
-      self.isByKeys = isByKeys
-      self.name = name
-      self.sets = sets
-      self.isFatal = isFatal
-      self.isOptional = isOptional
-    }
-  }
-
-  /// Time that only passes while it is the caller's turn.
+  /// Time that only passes while it is the caller's turn. Nanoseconds.
   struct Countdown: Sendable, Hashable {
-    var total: Duration?
-    var left: Duration = .zero
+    var total: Int64?
+    var left: Int64 = 0
     var since: Instant?
 
-    var deadline: Instant? { since.map { $0 + left } }
+    var deadline: Instant? { since.map { Instant(nanoseconds: $0.nanoseconds &+ left) } }
 
-    mutating func set(_ total: Duration?) {
+    mutating func set(ns total: Int64?) {
       self.total = total
-      left = total ?? .zero
+      left = total ?? 0
       since = nil
     }
 
-    mutating func restart() { set(total) }
+    mutating func restart() {
+      left = total ?? 0
+      since = nil
+    }
 
     mutating func run(_ shouldRun: Bool, at now: Instant) {
       guard total != nil else { return }
       if shouldRun {
         if since == nil { since = now }
       } else if let start = since {
-        left -= now - start
-        if left < .zero { left = .zero }
+        left = max(0, left - (now.nanoseconds - start.nanoseconds))
         since = nil
       }
     }
   }
 
-  var state: DialogState? { stateIndex.map { dialog.states[$0] } }
+  var level: Int { callers.count }
 
-  /// A transition with a target is under way: its actions still run.
-  var isLeaving: Bool { runs.contains(where: \.isLeaving) }
+  /// The place of the current state among its dialog's states. Only before the call is answered there is none.
+  var stateIndex: Int? { frame.stateIndex }
 
-  func isSecret(_ step: CollectStep) -> Bool { step.isMasked || step.into.map { masked.contains($0) } ?? false }
+  var state: DialogPlan.State? { frame.stateIndex.map { frame.dialog.plan.states[$0] } }
 
-  mutating func trace(_ event: DialogTrace) { out.append(.trace(event)) }
+  /// A transition with a target is under way: its actions still run, or the last words of an agent state.
+  var isLeaving: Bool { frame.runs.contains(where: \.isLeaving) || frame.agent?.wayOut != nil }
+
+  func isSecret(_ step: CollectStep) -> Bool { step.isMasked || step.into.map { isMasked($0) } ?? false }
 }

@@ -2,44 +2,50 @@ import Base
 
 /// What a state listens for.
 extension Dialog {
+  static let speechEvents: Set<String> = ["speech", "speech_partial", "speech_started", "no_match", "*"]
+
   /// The phrases that a state expects, for the recogniser's search: its hints, then the literal phrases of the conditions on
   /// speech, its own and the dialog's. Lower case, without doubles.
   public func listenPhrases(for state: DialogState) -> [String] {
-    phrases(state, extra: [])
-  }
-
-  private func phrases(_ state: DialogState, extra: [String]) -> [String] {
-    var seen: Set<String> = []
-    var result: [String] = []
-    func add(_ text: String) {
-      let phrase = PhraseExtraction.normalized(text)
-      if PhraseExtraction.isPhrase(phrase), seen.insert(phrase).inserted { result.append(phrase) }
-    }
-    for hint in extra + state.listen.hints { add(hint) }
-    for transition in state.transitions + self.transitions
-    where transition.event == "speech" || transition.event == "speech_partial" || transition.event == "*" {
-      for phrase in transition.condition?.spokenPhrases ?? [] { add(phrase) }
-    }
-    return result
+    index(ofState: state.name).map { plan.states[$0].listen.phrases } ?? []
   }
 
   /// Whether the state has any use for what the caller says.
   public func hearsSpeech(in state: DialogState) -> Bool {
-    let events: Set<String> = ["speech", "speech_partial", "speech_started", "no_match", "*"]
-    return !state.listen.hints.isEmpty || !state.listen.grammar.isEmpty
-      || (state.transitions + transitions).contains { events.contains($0.event) }
+    index(ofState: state.name).map { plan.states[$0].hearsSpeech } ?? false
   }
 
-  func listen(for state: DialogState, override: ListenSettings?, bargeIn: Bool) -> DialogListen {
-    let languages = [override?.language, state.listen.language, language].compactMap(\.self)
-    let grammars = [override?.grammar, state.listen.grammar].compactMap(\.self)
-    return DialogListen(
-      phrases: phrases(state, extra: override?.hints ?? []), grammar: grammars.first { !$0.isEmpty } ?? "",
-      language: languages.first { !$0.isEmpty } ?? "",
-      minSilenceMs: override?.minSilenceMs ?? state.listen.minSilenceMs,
-      speech: override.map { !$0.hints.isEmpty || !$0.grammar.isEmpty } == true || hearsSpeech(in: state),
-      isOpen: state.agent != nil,
-      bargeIn: override?.bargeIn ?? state.listen.bargeIn ?? settings.bargeIn ?? bargeIn)
+  /// - Parameter spoken: what conditions ask for, as their authors wrote it.
+  static func phrases(hints: [String], spoken: [String]) -> [String] {
+    var seen: Set<String> = []
+    var result: [String] = []
+    for text in hints + spoken {
+      let phrase = PhraseExtraction.normalized(text)
+      if PhraseExtraction.isPhrase(phrase), seen.insert(phrase).inserted { result.append(phrase) }
+    }
+    return result
+  }
+
+  /// How to listen in a state, or in another way that its action `listen` asked for.
+  func listen(in index: Int, override: ListenSettings?, bargeIn: Bool) -> DialogListen {
+    let usual = bargeIn ? plan.states[index].listen : plan.states[index].listenUninterrupted
+    guard let override else { return usual }
+    var listen = usual
+    if !override.hints.isEmpty { listen.phrases = Self.phrases(hints: override.hints, spoken: usual.phrases) }
+    if !override.grammar.isEmpty { listen.grammar = override.grammar }
+    if !override.language.isEmpty { listen.language = override.language }
+    listen.minSilenceMs = override.minSilenceMs ?? usual.minSilenceMs
+    listen.speech = usual.speech || !override.hints.isEmpty || !override.grammar.isEmpty
+    listen.bargeIn = override.bargeIn ?? usual.bargeIn
+    return listen
+  }
+}
+
+extension Transition {
+  /// What the caller could say to be taken by it.
+  var spokenPhrases: [String] {
+    guard event == "speech" || event == "speech_partial" || event == "*" else { return [] }
+    return condition?.spokenPhrases ?? []
   }
 }
 

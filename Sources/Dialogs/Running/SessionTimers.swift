@@ -4,11 +4,12 @@ import Base
 extension DialogSession {
   /// Sets both timers of the state anew.
   mutating func setTimers() {
-    guard let state else { return }
-    let listening = listenOverride?.timeout ?? state.listen.timeout
+    guard let stateIndex else { return }
+    let state = frame.dialog.plan.states[stateIndex]
+    let listening = frame.listenOverride?.timeout?.nanoseconds ?? state.listenNs
     // A state's own `timeout` also stands for its silence, unless it says how long it listens.
-    silence.set(listening ?? (state.timeout == nil ? dialog.settings.timeout ?? limits.timeout : nil))
-    stateTimer.set(state.timeout)
+    silence.set(ns: listening ?? (state.timeoutNs == nil ? frame.dialog.plan.timeoutNs ?? timeoutNs : nil))
+    stateTimer.set(ns: state.timeoutNs)
   }
 
   /// Time only runs while it is the caller's turn: all prompts have ended, nobody speaks, no hook is waited for.
@@ -19,18 +20,26 @@ extension DialogSession {
   }
 
   private var isCallersTurn: Bool {
-    guard speakingSince == nil, interDigitDeadline == nil, !isLeaving, playing.allSatisfy(\.isLoop) else {
-      return false
-    }
-    return runs.allSatisfy { if case .digits = $0.wait { true } else { false } }
+    guard speakingSince == nil, interDigitDeadline == nil, !isHeld, !isConnected, frame.agent?.isBusy != true,
+      !isLeaving, playing.allSatisfy(\.isLoop)
+    else { return false }
+    return frame.runs.allSatisfy { if case .digits = $0.wait { true } else { false } }
   }
 
   /// Lets everything happen whose time has come.
   mutating func expire() {
     if let since = speakingSince, since + Self.speechLimit <= now { speakingSince = nil }
-    for hook in hooks where hook.deadline <= now {
-      hookFailed(hook.token, error: "timeout", status: 0, message: "the hook was given up: no outcome came")
+    for hook in hooks {
+      guard let due = hook.deadline, due <= now else { continue }
       if !hook.isAsync { out.append(.cancelHook(hook.token)) }
+      // The dialog that asked may be waiting for another one to come back.
+      if let i = hooks.firstIndex(where: { $0.token == hook.token }) {
+        hooks[i].deadline = nil
+        hooks[i].fillerDue = nil
+      }
+      accept(
+        .hookError(
+          hook.token, error: "timeout", status: 0, message: "the hook was given up: no outcome came"))
     }
     for i in hooks.indices {
       guard i < hooks.count, let due = hooks[i].fillerDue, due <= now else { continue }
@@ -39,14 +48,16 @@ extension DialogSession {
     }
     if let due = interDigitDeadline, due <= now {
       interDigitDeadline = nil
-      if let run = runs.last, case .digits(let step) = run.wait { collected(step) } else { keysComplete() }
+      if let run = frame.runs.last, case .digits(let step) = run.wait { collected(step) } else { keysComplete() }
     }
+    if let due = transferDeadline, due <= now { transferred("failed") }
+    expireAgents()
     if let due = silence.deadline, due <= now {
       silence.restart()
       noInput()
     } else if let due = stateTimer.deadline, due <= now {
       stateTimer.restart()
-      events.append(Event("timeout"))
+      events.append(Event(.timeout))
     }
   }
 }
