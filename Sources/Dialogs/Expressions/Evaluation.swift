@@ -10,7 +10,7 @@ public struct EvaluationError: Error, Hashable, Sendable {
 struct Evaluation {
   /// By the places that the plan gives to names; a name that is missing is an error, because the checker lets none through.
   let values: [Value]
-  let plan: DialogPlan
+  let slots: [String: Int]
   let wallMs: Int64
 
   /// About ten milliseconds of work, counted instead of measured so that a replay gives the same.
@@ -25,7 +25,13 @@ struct Evaluation {
 
   init(values: [Value], plan: DialogPlan, wallMs: Int64) {
     self.values = values
-    self.plan = plan
+    slots = plan.slots
+    self.wallMs = wallMs
+  }
+
+  init(variables: [String: Value], wallMs: Int64) {
+    values = Array(variables.values)
+    slots = Dictionary(variables.keys.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
     self.wallMs = wallMs
   }
 
@@ -104,7 +110,7 @@ struct Evaluation {
     switch node {
     case .literal(let value): return value
     case .name(let name, _):
-      guard let slot = plan.slots[name], slot < values.count else {
+      guard let slot = slots[name], slot < values.count else {
         throw EvaluationError("there is no variable `\(name)`")
       }
       return values[slot]

@@ -109,7 +109,7 @@ extension Evaluation {
       }
       guard let groups = try firstMatch(pattern, in: text(0)) else { return .null }
       return groups[Int(wanted)].map { .string($0) } ?? .null
-    case .slot: return values[DialogPlan.Slot.slots.rawValue][try text(0)] ?? .null
+    case .slot: return slots["slots"].map { values[$0] }?[try text(0)] ?? .null
     case .matches: return .bool(try occurs(regex(text(1)), in: text(0)))
     // These became operators when they were parsed.
     case .contains, .startswith, .endswith, .choose: return .null

@@ -99,6 +99,8 @@ struct RegexMasks: Sendable {
   func occurs(in text: UnsafeBufferPointer<UInt8>, steps: inout Int) -> Bool? {
     // Where bits are counted one by one, a long pattern costs more for each character.
     guard text.count * 4 < steps else { return nil }
+    // Anchors look at what comes next, which must not be half a character.
+    if hasAnchors, !text.allSatisfy({ $0 < 0x80 }) { return nil }
     steps -= text.count + 1
     return accepting.withUnsafeBufferPointer { accepting in
       following.withUnsafeBufferPointer { following in

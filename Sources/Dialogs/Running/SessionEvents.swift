@@ -41,7 +41,7 @@ extension DialogSession {
       callerWasActive()
       events.append(Event(.callResumed, isOptional: true))
     case .recordingComplete: events.append(Event(.recordingComplete, isOptional: true))
-    case .answeredBy(let who): events.append(Event(.amdResult, .result(.string(who)), isOptional: true))
+    case .answeredBy(let who): events.append(Event(.amdResult, .status(who), isOptional: true))
     case .custom(let name, let data):
       guard Event.Kind.named[name] == nil, name != "*" else {
         return fail("event", "`\(name)` is an event of the machine and cannot be sent")
