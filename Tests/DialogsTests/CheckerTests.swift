@@ -100,8 +100,8 @@ import Testing
       "D018", "auth_type:", "integration.services",
       state("on_enter: [{ type: call_hook, params: { url: \"http://x\", auth_type: bearer } }]")),
     Mistake(
-      "D018", "'{{ eq", "Go templates",
-      state("transitions: [{ event: dtmf, when: '{{ eq (printf \"%c\" .Event) \"1\" }}', target: end }]")),
+      "D018", "range", "`range` of Go templates",
+      state("on_enter: [{ action: play_tts, text: '{{ range .Result }}x{{ end }}' }]")),
     Mistake(
       "D019", "transcript:", "belongs to the language",
       "variables: { transcript: x }\nstates: { start: { terminal: true } }"),

@@ -108,7 +108,7 @@ import Testing
     ("{{ count == name }}", "D012"), ("{{ flag < 2 }}", "D012"), ("{{ not name }}", "D012"),
     ("{{ name and flag }}", "D012"),
     ("{{ count.x }}", "D012"), ("{{ count contains 3 }}", "D012"), ("{{ name matches '(' }}", "D017"),
-    ("{{ .Variables.name }}", "D018"), ("{{ eq .Event \"1\" }}", "D018"), ("{{ 12abc }}", "D011"),
+    ("{{ .5 }}", "D011"), ("{{ .Variables.nmae }}", "D010"), ("{{ 12abc }}", "D011"),
     ("{{ 99999999999999999999 }}", "D011"), ("{{ and }}", "D011"), ("{{ [1, 2 }}", "D011"),
   ])
   func mistakesAreFoundAtLoad(_ text: String, _ code: String) throws {

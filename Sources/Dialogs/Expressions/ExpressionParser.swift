@@ -50,7 +50,7 @@ struct ExpressionParser {
       try advance()
       var arguments = [left]
       if token.kind == .sign("(") { arguments += try list(closing: ")") }
-      left = try bounded(call(name, arguments, at: at), at: at)
+      left = try Self.bounded(Self.call(name, arguments, at: at), at: at)
     }
     return left
   }
@@ -59,13 +59,13 @@ struct ExpressionParser {
   private mutating func level(_ level: Int) throws(Expression.Problem) -> ExpressionNode {
     depth += 1
     defer { depth -= 1 }
-    guard depth <= Expression.depthLimit * 6 else { throw tooDeep(token.at) }
+    guard depth <= Expression.depthLimit * 6 else { throw Self.tooDeep(token.at) }
     switch level {
     case 2:
       if token.kind == .name("not") {
         let at = token.at
         try advance()
-        return try bounded(.not(self.level(2), at: at), at: at)
+        return try Self.bounded(.not(self.level(2), at: at), at: at)
       }
       return try self.level(3)
     case 6: return try unary()
@@ -73,7 +73,7 @@ struct ExpressionParser {
       var left = try self.level(level + 1)
       while let (op, at) = try takeOperator(level) {
         let right = try self.level(level + 1)
-        left = try bounded(combine(op, left, right, at: at), at: at)
+        left = try Self.bounded(Self.combine(op, left, right, at: at), at: at)
         if level == 3, let (_, at) = try takeOperator(3) {
           throw Expression.Problem(
             offset: at, code: .badExpression, message: "comparisons cannot be chained", hint: "join them with `and`")
@@ -114,14 +114,14 @@ struct ExpressionParser {
     guard token.kind == .sign("-") else { return try postfix() }
     depth += 1
     defer { depth -= 1 }
-    guard depth <= Expression.depthLimit * 6 else { throw tooDeep(token.at) }
+    guard depth <= Expression.depthLimit * 6 else { throw Self.tooDeep(token.at) }
     let at = token.at
     try advance()
     let operand = try unary()
     switch operand {
     case .literal(.int(let value)): return .literal(.int(-value))
     case .literal(.double(let value)): return .literal(.double(-value))
-    default: return try bounded(.negate(operand, at: at), at: at)
+    default: return try Self.bounded(.negate(operand, at: at), at: at)
     }
   }
 
@@ -133,8 +133,8 @@ struct ExpressionParser {
       case .sign("."):
         try advance()
         switch token.kind {
-        case .name(let name): node = try bounded(.member(node, name, at: token.at), at: at)
-        case .int(let index): node = try bounded(.index(node, .literal(.int(index)), at: token.at), at: at)
+        case .name(let name): node = try Self.bounded(.member(node, name, at: token.at), at: at)
+        case .int(let index): node = try Self.bounded(.index(node, .literal(.int(index)), at: token.at), at: at)
         default: throw problem("after `.` comes a name")
         }
         try advance()
@@ -143,7 +143,7 @@ struct ExpressionParser {
         let index = try pipeline()
         guard token.kind == .sign("]") else { throw problem("a `[` is not closed") }
         try advance()
-        node = try bounded(.index(node, index, at: at), at: at)
+        node = try Self.bounded(.index(node, index, at: at), at: at)
       default: return node
       }
     }
@@ -171,12 +171,14 @@ struct ExpressionParser {
         if token.kind == .sign("("),
           name == "matches" || name == "contains" || name == "startswith" || name == "endswith"
         {
-          return try bounded(call(name, list(closing: ")"), at: start.at), at: start.at)
+          return try Self.bounded(Self.call(name, list(closing: ")"), at: start.at), at: start.at)
         }
         throw Expression.Problem(offset: start.at, code: .badExpression, message: "`\(name)` has nothing on its left")
       default: break
       }
-      if token.kind == .sign("(") { return try bounded(call(name, list(closing: ")"), at: start.at), at: start.at) }
+      if token.kind == .sign("(") {
+        return try Self.bounded(Self.call(name, list(closing: ")"), at: start.at), at: start.at)
+      }
       names.insert(name)
       return .name(name, at: start.at)
     case .sign("("):
@@ -186,13 +188,13 @@ struct ExpressionParser {
       try advance()
       return node
     case .sign("["):
-      return try bounded(.list(list(closing: "]")), at: start.at)
+      return try Self.bounded(.list(list(closing: "]")), at: start.at)
     case .sign("{"):
-      return try bounded(mapLiteral(), at: start.at)
+      return try Self.bounded(mapLiteral(), at: start.at)
     case .sign("."):
       throw Expression.Problem(
-        offset: start.at, code: .notSupported, message: "Go templates are not supported by this version",
-        hint: "write the variable's name: `{{ name }}`, `result.intent == 'sales'`, `digit == '1'`")
+        offset: start.at, code: .badExpression, message: "a value does not begin with `.`",
+        hint: "write the variable's name: `result.intent == 'sales'`; Go templates stand in `{{ }}`")
     default: throw unexpected()
     }
   }
@@ -249,7 +251,7 @@ struct ExpressionParser {
 
   // MARK: Building
 
-  private func call(
+  static func call(
     _ name: String, _ arguments: [ExpressionNode], at: Int
   ) throws(Expression.Problem) -> ExpressionNode {
     guard let function = ExpressionFunction(rawValue: name) else {
@@ -281,7 +283,7 @@ struct ExpressionParser {
     }
   }
 
-  private func combine(
+  static func combine(
     _ op: BinaryOperator, _ left: ExpressionNode, _ right: ExpressionNode, at: Int
   ) throws(Expression.Problem) -> ExpressionNode {
     switch (op, left, right) {
@@ -297,7 +299,7 @@ struct ExpressionParser {
     }
   }
 
-  private func regex(_ source: String, at: Int) throws(Expression.Problem) -> RegexPattern {
+  private static func regex(_ source: String, at: Int) throws(Expression.Problem) -> RegexPattern {
     do {
       return try RegexPattern(source)
     } catch {
@@ -306,7 +308,7 @@ struct ExpressionParser {
     }
   }
 
-  private func bounded(_ node: ExpressionNode, at: Int) throws(Expression.Problem) -> ExpressionNode {
+  static func bounded(_ node: ExpressionNode, at: Int) throws(Expression.Problem) -> ExpressionNode {
     guard node.fits(depth: Expression.depthLimit) else { throw tooDeep(at) }
     return node
   }
@@ -319,7 +321,7 @@ struct ExpressionParser {
     Expression.Problem(offset: token.at, code: .badExpression, message: message)
   }
 
-  private func tooDeep(_ at: Int) -> Expression.Problem {
+  static func tooDeep(_ at: Int) -> Expression.Problem {
     Expression.Problem(
       offset: at, code: .badExpression, message: "an expression is nested deeper than \(Expression.depthLimit)",
       hint: "split it with set_variable")

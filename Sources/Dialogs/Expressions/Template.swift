@@ -13,12 +13,23 @@ public struct Template: Sendable {
   /// A prompt of that size would speak for an hour.
   public static let lengthLimit = 64 * 1_024
 
-  public init(_ source: String) throws(Expression.Problem) {
+  public init(_ source: String) throws(Expression.Problem) { try self.init(source, GoContext()) }
+
+  /// A text in our own language, or in that of Go, which is translated.
+  init(_ source: String, _ context: GoContext) throws(Expression.Problem) {
     guard source.utf8.count <= Self.lengthLimit else {
       throw Expression.Problem(offset: 0, code: .badValue, message: "a text is longer than 64 KiB")
     }
     self.source = source
+    guard source.utf8.contains(UInt8(ascii: "{")) else {
+      parts = source.isEmpty ? [] : [.text(source)]
+      return
+    }
     let scalars = Array(source.unicodeScalars)
+    if GoTemplate.isMeant(scalars) {
+      parts = try GoTemplate.parts(of: scalars, context)
+      return
+    }
     var parts: [Part] = []
     var text = ""
     var at = 0

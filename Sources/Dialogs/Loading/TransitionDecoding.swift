@@ -12,7 +12,7 @@ extension DialogDecoder {
     var transition = Transition(
       event: event, condition: nil, digits: nil, confidenceBelow: nil, actions: [], target: nil,
       position: node.position)
-    if let when = members["when"], !source.isNull(when) { transition.condition = condition(when) }
+    if let when = members["when"], !source.isNull(when) { transition.condition = condition(when, of: event) }
     if let digits = members["digits"], let text = source.text(digits, "`digits`") {
       if event != "dtmf" {
         source.report(.conflictingKeys, digits.position, "`digits` belongs to the event `dtmf`, not to `\(event)`")
@@ -59,17 +59,11 @@ extension DialogDecoder {
 
   // MARK: Expressions
 
-  mutating func condition(_ node: SourceNode) -> Expression? {
+  mutating func condition(_ node: SourceNode, of event: String) -> Expression? {
     guard let text = source.text(node, "a condition", limit: Expression.lengthLimit) else { return nil }
-    guard !refuseGoTemplate(text, node) else { return nil }
     do {
-      // `{{ x }}` around a whole condition is a habit of other systems, and harmless.
-      let expression: Expression
-      if text.hasPrefix("{{"), let sole = try Template(text).soleExpression {
-        expression = sole
-      } else {
-        expression = try Expression(text)
-      }
+      let expression =
+        try text.contains("{{") ? inBraces(text, GoContext(event: event, scope: scope)) : Expression(text)
       var types = ExpressionTypes(scope: scope)
       types.checkCondition(expression)
       note(expression.names, types.problems, node)
@@ -80,11 +74,34 @@ extension DialogDecoder {
     }
   }
 
+  /// A condition in braces: a habit of other systems, and harmless.
+  private func inBraces(_ text: String, _ context: GoContext) throws(Expression.Problem) -> Expression {
+    var found: [Expression] = []
+    var hasText = false
+    for part in try Template(text, context).parts {
+      switch part {
+      case .text(let text): if !text.allSatisfy(\.isWhitespace) { hasText = true }
+      case .expression(let expression): found.append(expression)
+      }
+    }
+    guard let expression = found.first, found.count == 1, !hasText else {
+      throw Expression.Problem(
+        offset: 0, code: .badExpression, message: "a condition is one expression, not a text with `{{ }}` in it",
+        hint: "join conditions with `and` or `or`")
+    }
+    var types = ExpressionTypes(scope: scope)
+    let type = types.check(expression.root)
+    guard type != .bool, GoTemplate.isMeant(Array(text.unicodeScalars)) else { return expression }
+    // There a condition holds where its text is "true".
+    return Expression(
+      source: expression.source,
+      root: .binary(.equal, .call(.string, [expression.root], at: 0), .literal("true"), at: 0), names: expression.names)
+  }
+
   mutating func template(_ node: SourceNode, _ what: String, limit: Int = Template.lengthLimit) -> Template? {
     guard let text = source.text(node, what, limit: limit) else { return nil }
-    guard !refuseGoTemplate(text, node) else { return nil }
     do {
-      let template = try Template(text)
+      let template = try Template(text, GoContext(scope: scope))
       check(template, node)
       return template
     } catch {
@@ -103,19 +120,6 @@ extension DialogDecoder {
     readNames.formUnion(names)
     for problem in problems { source.report(problem, in: node) }
   }
-
-  /// Go templates look enough like ours to give puzzling complaints, so they get one of their own.
-  private mutating func refuseGoTemplate(_ text: String, _ node: SourceNode) -> Bool {
-    guard text.contains("{{"), let regex = Self.goTemplate, regex.occurs(in: text) else { return false }
-    source.report(
-      .notSupported, node.position, "Go templates are not supported by this version",
-      "write `result.intent == 'sales'`, `digit == '1'` or `{{ caller_name }}`")
-    return true
-  }
-
-  private static let goTemplate = try? RegexPattern(
-    #"\{\{-?\s*(\.[a-z]|(if|range|with|end|else|eq|ne|lt|gt|le|ge|index|printf|print)(\s|\}))|\s\.(Variables|Event|Result|Transcript|Session)"#
-  )
 
   /// The value of `set_variable`: an expression, a text with `{{ }}`, or plain data.
   ///
