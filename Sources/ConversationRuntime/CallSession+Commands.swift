@@ -33,7 +33,8 @@ extension CallSession {
         ["action": "play_tts", "by": "api", "detail": ["text": .string(text), "playback_id": .string("\(prompt.id)")]])
       speech.send(.say(prompt))
       return .done(fields: [
-        "playback_id": .string("\(prompt.id)"), "estimated_duration_ms": .int(estimatedDurationMs(text, speed: speed)),
+        "playback_id": .string("\(prompt.id)"),
+        "estimated_duration_ms": .int(SpeakingTime.milliseconds(of: text, speed: speed)),
       ])
     case .event(let name, let data):
       guard case .active = phase else { return .refused("the call is not answered") }

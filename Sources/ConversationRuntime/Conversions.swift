@@ -80,9 +80,3 @@ extension HangupReason {
     }
   }
 }
-
-/// How long speaking `text` takes, in milliseconds: about fifteen characters a second at speed 1. For people, not for timers.
-func estimatedDurationMs(_ text: String, speed: Double) -> Int64 {
-  let pace = speed.isFinite && speed > 0.1 ? speed : 1
-  return Int64((Double(text.utf8.count) * 66 / pace).rounded())
-}

@@ -3,12 +3,17 @@ import Base
 /// Collects what is wrong with one file, and reads plain values out of its nodes.
 struct SourceDecoding {
   let file: String
+  /// What codes begin with: `D` for dialogs, `T` for files of tests, with the same numbers.
+  let letter: String
   private(set) var diagnostics: [Diagnostic] = []
 
   /// A file with more mistakes than this is not a dialog; the rest of the list would help nobody.
   static let diagnosticLimit = 100
 
-  init(file: String) { self.file = file }
+  init(file: String, letter: String = "D") {
+    self.file = file
+    self.letter = letter
+  }
 
   /// Counted apart, so that an error behind too many warnings still keeps the dialog out.
   private(set) var hasErrors = false
@@ -20,7 +25,8 @@ struct SourceDecoding {
         || code.severity == .error && diagnostics.count < 2 * Self.diagnosticLimit
     else { return }
     let diagnostic = Diagnostic(
-      code: code.rawValue, severity: code.severity, file: file, position: position, message: message, hint: hint)
+      code: letter + code.rawValue.dropFirst(), severity: code.severity, file: file, position: position,
+      message: message, hint: hint)
     if !diagnostics.contains(diagnostic) { diagnostics.append(diagnostic) }
   }
 

@@ -194,6 +194,12 @@ final class DialogPlan: Sendable {
   }
 }
 
+/// A transition that was taken, by ``DialogPlan/ways``: those that hold in every state first, then the states' own.
+struct WayTaken: Sendable, Hashable {
+  var dialog: String
+  var way: Int
+}
+
 /// Which places hold secrets. Most dialogs have none.
 struct MaskedSlots: Sendable, Hashable {
   private var words: [UInt64] = []

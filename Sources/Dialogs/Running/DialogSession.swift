@@ -88,6 +88,9 @@ public struct DialogSession: Sendable {
   public var recordedSecretDecisions: [Bool]?
   var nextSecretDecision = 0
 
+  /// Transitions that were taken, for coverage; nil: not kept.
+  var waysTaken: [WayTaken]?
+
   var now = Instant.zero
   var wallMs: Int64 = 0
   var out: [DialogAction] = []

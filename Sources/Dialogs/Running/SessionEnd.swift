@@ -40,6 +40,7 @@ extension DialogSession {
         frame.runs = []
         show(event.facts)
         let handler = way(for: event)
+        if let handler, waysTaken != nil { waysTaken?.append(WayTaken(dialog: frame.dialog.name, way: handler)) }
         set(.lastEvent, "hangup")
         phase = .hangingUp
         for step in handler.map({ frame.dialog.plan.ways[$0].actions }) ?? [] {

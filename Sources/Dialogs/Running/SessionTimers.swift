@@ -19,7 +19,7 @@ extension DialogSession {
     stateTimer.run(isTurn, at: now)
   }
 
-  private var isCallersTurn: Bool {
+  var isCallersTurn: Bool {
     guard speakingSince == nil, interDigitDeadline == nil, !isHeld, !isConnected, frame.agent?.isBusy != true,
       !isLeaving, playing.allSatisfy(\.isLoop)
     else { return false }

@@ -81,6 +81,7 @@ extension DialogSession {
 
   private mutating func take(way: Int, trigger: String) {
     let plan = frame.dialog.plan
+    if waysTaken != nil { waysTaken?.append(WayTaken(dialog: frame.dialog.name, way: way)) }
     if let target = plan.ways[way].target { return take(target: target, place: .way(way), trigger: trigger) }
     guard countStep() else { return }
     trace(.stayed(state: currentState, trigger: trigger))
