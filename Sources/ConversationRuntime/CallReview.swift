@@ -19,7 +19,7 @@ extension CallSession {
     let transcript: String
     do {
       // The record is read back as others see it: masked values are not in it.
-      await context.log.flush()
+      await context.store.flush()
       transcript = CallTranscript.text(of: try await events())
     } catch {
       return record(
@@ -41,6 +41,8 @@ extension CallSession {
     }
     refreshNow()
     record(.callReview, fields)
+    summary.outcome["review"] = .map(fields)
+    context.store.put(summary)
   }
 
   private func complete(_ request: ModelRequest) async -> ModelCompletion {
@@ -64,7 +66,7 @@ extension CallSession {
   private func events() async throws -> [SessionEvent] {
     var events: [SessionEvent] = []
     while events.count < CallTranscript.eventLimit {
-      let page = try await context.log.events(of: call.session, after: events.last?.sequence ?? 0, limit: 500)
+      let page = try await context.store.events(of: call.session, after: events.last?.sequence ?? 0, limit: 500)
       events += page
       if page.count < 500 { break }
     }

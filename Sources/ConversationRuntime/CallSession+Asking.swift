@@ -14,9 +14,17 @@ extension CallSession {
     let request = HookRequest(
       session: call.session, service: hook.service, url: hook.url, path: hook.path, timeout: hook.timeout, body: body)
     let integration = context.integration
+    let knowledge = context.knowledge
     let mailbox = mailbox
     let task = Task<Void, Never> {
-      let outcome = await integration.perform(request)
+      let outcome: HookOutcome
+      switch hook.kind {
+      case .searchKnowledge(let query, let documents, let limit):
+        outcome =
+          await knowledge?.answer(query, documents: documents, limit: limit)
+          ?? Knowledge.failure("this gateway has no documents (runtime.knowledge_dir)")
+      case .http, .listTools, .callTool: outcome = await integration.perform(request)
+      }
       mailbox.put(.hook(hook.token, outcome))
     }
     hooks[hook.token] = RunningHook(request: hook, task: task)

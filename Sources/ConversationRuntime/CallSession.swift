@@ -70,7 +70,7 @@ final class CallSession {
     machine = DialogSession(dialog: dialog, call: start.call, limits: start.limits)
     recorder = SessionRecorder(
       session: call.session, dialogName: dialog.name, tenant: context.configuration.tenant, startedAtMs: startedAtMs,
-      log: context.log, random: .fromSystem())
+      log: context.store, random: .fromSystem())
     summary = call.summary(dialogName: dialog.name, startedAtMs: startedAtMs)
     summary.dialogVersion = dialog.version
     summary.dialogNumber = identity?.number ?? 0
@@ -257,7 +257,9 @@ final class CallSession {
       case .hold: notCarriedOut("hold")
       case .unhold: notCarriedOut("unhold")
       case .record: notCarriedOut("record")
-      case .outcome(let outcome): self.outcome = outcome
+      case .outcome(let outcome):
+        self.outcome = outcome
+        summary.outcome = SessionJournal.entry(for: action, at: now)?.fields ?? [:]
       case .log(let level, let message): log(message, level: level)
       case .hangup(let reason, let afterPlayback):
         hangUp(HangupReason(rawValue: reason) ?? .normal, afterPlayback: afterPlayback)
@@ -316,7 +318,7 @@ final class CallSession {
 
   private func writeSummary() {
     guard summary != written else { return }
-    context.directory.put(summary)
+    context.store.put(summary)
     written = summary
   }
 }

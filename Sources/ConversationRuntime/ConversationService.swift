@@ -39,20 +39,20 @@ public final class ConversationService: RuntimeHop {
   /// - Parameters:
   ///   - catalog: the dialogs that calls are routed to; see ``replaceCatalog(_:)``.
   ///   - integration: asks the customer's backend.
-  ///   - log: every input, decision and transition goes there.
-  ///   - directory: what the API knows of each session.
+  ///   - store: every input, decision and transition goes there, and what the API knows of each session.
   ///   - commands: where sessions can be reached while they live.
   ///   - models: leads the conversation in agent states.
   public init(
     configuration: RuntimeConfiguration = RuntimeConfiguration(), catalog: DialogCatalog,
-    integration: any IntegrationHop, log: any EventLog, directory: any SessionDirectory, commands: any CommandBus,
-    models: any ModelService = NoModelService(), clock: any RuntimeClock = SystemRuntimeClock(),
+    integration: any IntegrationHop, store: any SessionStore, commands: any CommandBus,
+    models: any ModelService = NoModelService(), knowledge: Knowledge? = nil,
+    clock: any RuntimeClock = SystemRuntimeClock(),
     metrics: RuntimeMetrics = RuntimeMetrics(),
     logger: Logger = Logger(label: "parley.runtime")
   ) {
     context = SessionContext(
-      configuration: configuration, integration: integration, log: log, directory: directory, commands: commands,
-      models: models, clock: clock, metrics: metrics, logger: logger)
+      configuration: configuration, integration: integration, store: store, commands: commands,
+      models: models, knowledge: knowledge, clock: clock, metrics: metrics, logger: logger)
     catalogBox = NIOLockedValueBox(catalog)
   }
 
@@ -191,10 +191,11 @@ public final class ConversationService: RuntimeHop {
 struct SessionContext: Sendable {
   var configuration: RuntimeConfiguration
   var integration: any IntegrationHop
-  var log: any EventLog
-  var directory: any SessionDirectory
+  var store: any SessionStore
   var commands: any CommandBus
   var models: any ModelService
+  /// The documents that agent states answer from; nil where there are none.
+  var knowledge: Knowledge?
   var clock: any RuntimeClock
   var metrics: RuntimeMetrics
   var logger: Logger
@@ -205,7 +206,7 @@ struct SessionContext: Sendable {
   ) {
     let startedAtMs = clock.unixMilliseconds()
     var recorder = SessionRecorder(
-      session: call.session, dialogName: dialogName, tenant: configuration.tenant, startedAtMs: startedAtMs, log: log,
+      session: call.session, dialogName: dialogName, tenant: configuration.tenant, startedAtMs: startedAtMs, log: store,
       random: .fromSystem())
     let start = SessionStart(
       call: call.facts, dialogName: dialogName, limits: configuration.dialogLimits, startedAtMs: startedAtMs)
@@ -220,7 +221,7 @@ struct SessionContext: Sendable {
     summary.state = .ended
     summary.endedAtMs = startedAtMs
     summary.endReason = reason.rawValue
-    directory.put(summary)
+    store.put(summary)
     metrics.callEnded(dialogName, CallDisposition.rejected.rawValue)
     logger.notice("call refused", metadata: ["session_id": "\(call.session)", "reason": "\(reason.rawValue)"])
     var sender = HopSender(speech)

@@ -98,7 +98,10 @@ struct Bench {
   let counted = Locked<[String]>([])
   let service: ConversationService
 
-  init(_ dialogs: [Dialog], configuration: RuntimeConfiguration = RuntimeConfiguration()) {
+  init(
+    _ dialogs: [Dialog], configuration: RuntimeConfiguration = RuntimeConfiguration(),
+    models: any ModelService = NoModelService()
+  ) {
     var metrics = RuntimeMetrics()
     let counted = counted
     metrics.callEnded = { dialog, status in counted.with { $0.append("ended \(dialog) \(status)") } }
@@ -106,8 +109,8 @@ struct Bench {
     metrics.stateTransition = { _, from, to in counted.with { $0.append("state \(from) \(to)") } }
     metrics.turnLatency = { stage, seconds in counted.with { $0.append("turn \(stage) \(seconds)") } }
     service = ConversationService(
-      configuration: configuration, catalog: DialogCatalog(dialogs), integration: backend, log: store,
-      directory: store, commands: bus, clock: clock, metrics: metrics)
+      configuration: configuration, catalog: DialogCatalog(dialogs), integration: backend, store: store,
+      commands: bus, models: models, clock: clock, metrics: metrics)
   }
 
   /// Offers a call; the speech role's end of it comes back.

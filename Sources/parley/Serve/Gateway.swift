@@ -97,8 +97,7 @@ final class Gateway: Sendable {
     // Runtime: the dialogs of calls.
     let runtime = ConversationService(
       configuration: RuntimeConfiguration(settings.runtime), catalog: catalog, integration: integration.hooks,
-      log: store,
-      directory: store, commands: commands, metrics: RuntimeMetrics(metrics), logger: logger)
+      store: store, commands: commands, metrics: RuntimeMetrics(metrics), logger: logger)
 
     // Speech: hears and speaks. Loads the models, so it fails here where one is missing.
     let speech = try SpeechService(

@@ -135,9 +135,13 @@ final class Gateway {
     guard let end = try terminations(1).first, let id = end["session_id"] as? String else {
       throw Failed(description: "no call has ended; the gateway said: \(errors)")
     }
-    let events = try json("/v1/calls/\(id)/events?limit=500")["items"] as? [[String: Any]] ?? []
-    let states = events.filter { $0["type"] as? String == "state_transition" }.compactMap { $0["to_state"] as? String }
+    let states = try recordedEvents(of: id).filter { $0["type"] as? String == "state_transition" }.compactMap { $0["to_state"] as? String }
     return (states, end["reason"] as? String ?? "", id)
+  }
+
+  /// The first five hundred lines of a call's record.
+  func recordedEvents(of id: String) throws -> [[String: Any]] {
+    try json("/v1/calls/\(id)/events?limit=500")["items"] as? [[String: Any]] ?? []
   }
 
   func metric(_ name: String) throws -> Double {
