@@ -55,7 +55,8 @@ public enum YAMLText {
     for (index, pair) in pairs.enumerated() {
       // The first key of a map inside a list stands behind the dash.
       if index > 0 || out.isEmpty || out.last == "\n" { out += spaces(indent) }
-      out += scalar(pair.key, isInFlow: false) + ":"
+      // `on` is a word of the dialog language, and no key is true or false.
+      out += (pair.key == "on" ? pair.key : scalar(pair.key, isInFlow: false)) + ":"
       switch expanded(pair.value) {
       case .map(let members) where !members.isEmpty:
         out += "\n"
@@ -153,6 +154,7 @@ public enum YAMLText {
 
   /// Whether text needs no quotes. Careful rather than complete: what it leaves out is quoted, which is never wrong.
   private static func isPlain(_ text: String, isInFlow: Bool) -> Bool {
+    if isDuration(text) { return true }
     let scalars = Array(text.unicodeScalars)
     guard let first = scalars.first, let last = scalars.last, first == "_" || isLetter(first), last != " ",
       !reserved.contains(text.lowercased()), !hasAlias(text)
@@ -168,6 +170,12 @@ public enum YAMLText {
       }
     }
     return true
+  }
+
+  /// `8s`, `250ms`: no reader takes them for numbers.
+  private static func isDuration(_ text: String) -> Bool {
+    let digits = text.utf8.prefix { (0x30...0x39).contains($0) }.count
+    return digits > 0 && ["ms", "s", "m", "h"].contains(String(text.dropFirst(digits)))
   }
 
   private static func isLetter(_ scalar: Unicode.Scalar) -> Bool {
@@ -190,9 +198,13 @@ public enum YAMLText {
   }
 
   private static func isAlias(_ scalars: [Unicode.Scalar], at index: Int) -> Bool {
-    guard scalars[index] == "*", index + 1 < scalars.count else { return false }
-    let next = scalars[index + 1]
-    return next == "_" || next == "-" || "0"..."9" ~= next || isLetter(next)
+    guard scalars[index] == "*" else { return false }
+    if index > 0, !" \t\n[{,".unicodeScalars.contains(scalars[index - 1]) { return false }
+    let name = scalars[(index + 1)...].prefix {
+      $0 == "_" || $0 == "-" || "0"..."9" ~= $0 || $0.isASCII && isLetter($0)
+    }
+    guard !name.isEmpty else { return false }
+    return name.endIndex == scalars.count || " \t\n\r,]}:".unicodeScalars.contains(scalars[name.endIndex])
   }
 
   private static func quoted(_ text: String) -> String {

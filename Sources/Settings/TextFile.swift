@@ -33,7 +33,7 @@ public enum TextFile {
     return text
   }
 
-  static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+  public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
   private static func reason(_ code: Int32) -> String { String(cString: strerror(code)) }
 }

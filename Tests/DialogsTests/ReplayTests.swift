@@ -200,7 +200,7 @@ import Testing
       call.receive(.hangup(by: "caller", reason: "caller"))
     }
     try becomesATest(
-      TestFileTests.menu, keyed.lines, "desk/open", "delay: \"1000ms\"", "at: \"1000ms\"", "hangup: caller", "4711")
+      TestFileTests.menu, keyed.lines, "desk/open", "delay: 1000ms", "at: 1000ms", "hangup: caller", "4711")
     let broken = try call(TestFileTests.menu) { call in
       call.settle()
       call.press("2")

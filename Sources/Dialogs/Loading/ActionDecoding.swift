@@ -250,7 +250,7 @@ extension DialogDecoder {
   }
 
   /// What the client sets itself: another value would break the message or hide who sends it.
-  private static let httpHeaders: Set<String> = [
+  static let httpHeaders: Set<String> = [
     "content-length", "transfer-encoding", "connection", "host", "content-type", "te", "upgrade", "trailer",
   ]
   private static let sipHeaders: Set<String> = [
@@ -278,7 +278,7 @@ extension DialogDecoder {
         holdAudio: optionalTemplate(members, "hold_audio"), brief: optionalTemplate(members, "brief")))
   }
 
-  private static func isAddress(_ text: String) -> Bool {
+  static func isAddress(_ text: String) -> Bool {
     guard !text.isEmpty, text.unicodeScalars.allSatisfy({ $0.value > 0x20 && $0.value != 0x7F }) else { return false }
     let lower = text.lowercased()
     for scheme in ["sip:", "sips:", "tel:"] where lower.hasPrefix(scheme) {
