@@ -64,7 +64,12 @@ let package = Package(
     room("MediaIO", ["Base"] + nio),
     room("MediaGateway", ["SIP", "SDP", "RTP", "Audio", "MediaIO"] + shared + nio),
     room("SpeechGateway", ["Audio", "Turns", "CPocketSphinx", "CFlite"] + shared + nio),
-    room("ConversationRuntime", ["Dialogs"] + shared + nio),
+    room(
+      "ConversationRuntime",
+      [
+        "Dialogs", .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+      ] + shared + nio),
     room(
       "IntegrationGateway",
       [
@@ -99,6 +104,7 @@ let package = Package(
 
     // Tests.
     room("TestKit", ["Base", "SIP", "SDP", "RTP", "Audio"]),
+    room("ScriptedServers", ["Base", .product(name: "NIOHTTP1", package: "swift-nio")] + nio),
     tests("BaseTests", ["Base"]),
     tests("SDPTests", ["SDP", "TestKit"]),
     tests("SIPTests", ["SIP", "TestKit"]),
@@ -112,16 +118,18 @@ let package = Package(
       "MediaGatewayTests",
       ["MediaGateway", "MediaIO", "CallLink", "TestKit", "Base", "SIP", "SDP", "RTP", "Audio", logging] + nio),
     tests("SpeechGatewayTests", ["SpeechGateway", "CallLink", "TestKit"]),
-    tests("ConversationRuntimeTests", ["ConversationRuntime", "CallLink", "Storage"]),
+    tests("ConversationRuntimeTests", ["ConversationRuntime", "Dialogs", "ScriptedServers"] + shared + nio),
     tests("TelemetryTests", ["Telemetry", "Settings", "Base", logging] + nio),
     tests(
       "IntegrationGatewayTests",
       [
-        "IntegrationGateway", .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        "IntegrationGateway", "ScriptedServers", .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
       ] + shared + nio),
     tests("Simulation", ["SIP", "SDP", "RTP", "TestKit"]),
-    .testTarget(name: "EndToEnd", path: "Tests/EndToEnd", exclude: ["Scenarios"], swiftSettings: strict),
+    .testTarget(
+      name: "EndToEnd", dependencies: ["Base", "ScriptedServers"], path: "Tests/EndToEnd", exclude: ["Scenarios"],
+      swiftSettings: strict),
     tests("House", []),
   ],
   swiftLanguageModes: [.v6]

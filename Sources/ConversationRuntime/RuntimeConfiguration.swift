@@ -49,6 +49,10 @@ public struct RuntimeMetrics: Sendable {
   public var stateTransition: @Sendable (_ dialog: String, _ from: String, _ to: String) -> Void = { _, _, _ in }
   /// `vg_turn_latency_seconds{stage}`: endpoint, recognize, think, synthesize, total.
   public var turnLatency: @Sendable (_ stage: String, _ seconds: Double) -> Void = { _, _ in }
+  /// `vg_llm_first_token_seconds{model}`: from a request to a language model to its first word.
+  public var modelFirstToken: @Sendable (_ model: String, _ seconds: Double) -> Void = { _, _ in }
+  /// `vg_llm_requests_total{model,outcome}`: ok, cancelled, timeout, unreachable, status, invalid_answer or empty.
+  public var modelRequest: @Sendable (_ model: String, _ outcome: String) -> Void = { _, _ in }
 
   public init() {}
 
@@ -59,5 +63,7 @@ public struct RuntimeMetrics: Sendable {
     callDuration = { metrics.callDuration.with($0).observe($1) }
     stateTransition = { metrics.callStateTransitions.with($0, $1, $2).add() }
     turnLatency = { metrics.turnLatency.with($0).observe($1) }
+    modelFirstToken = { metrics.llmFirstToken.with($0).observe($1) }
+    modelRequest = { metrics.llmRequests.with($0, $1).add() }
   }
 }

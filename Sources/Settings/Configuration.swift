@@ -129,6 +129,38 @@ public struct RuntimeSettings: Sendable, Hashable {
   public var stateStore = StateStore.memory
   /// Whether speech and digits stop prompts where the dialog does not say.
   public var bargeIn = true
+  public var llm = LanguageModelSettings()
+
+  public init() {}
+}
+
+/// `runtime.llm`: the language model behind agent states, spoken to by OpenAI-compatible chat completions.
+public struct LanguageModelSettings: Sendable, Hashable {
+  /// The address below which `/chat/completions` lies; empty: there is no model.
+  public var url = ""
+  /// Where the dialog names none; empty: the server's own default.
+  public var model = ""
+  public var apiKey = Secret("")
+  /// To the first word of an answer, with all fallbacks and retries, and from word to word.
+  public var timeout: Duration = .seconds(10)
+  /// Tried in this order when the model fails before it has said anything.
+  public var fallbacks: [Fallback] = []
+  /// How long the model may take to its first word before the next fallback is asked beside it; zero: it is not.
+  public var hedgeAfter: Duration = .zero
+  /// How often every model is tried again after all of them have failed.
+  public var maxRetries = 1
+  /// The address below which `/embeddings` lies; empty: documents are searched by their words alone.
+  public var embeddingsURL = ""
+  public var embeddingsModel = ""
+
+  /// One entry of `runtime.llm.fallbacks`.
+  public struct Fallback: Sendable, Hashable {
+    /// Empty: the main model's address and key.
+    public var url = ""
+    public var model = ""
+    public var apiKey = Secret("")
+    public init() {}
+  }
 
   public init() {}
 }

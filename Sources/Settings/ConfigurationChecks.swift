@@ -24,9 +24,23 @@ extension Decoding {
         together("integration.services.\(name).retry: initial_backoff is longer than max_backoff")
       }
     }
+    check(configuration.runtime.llm)
     let turn = configuration.speech
     if turn.vad.minSilenceMs > turn.turn.maxSilenceMs {
       together("speech.vad.min_silence_ms is longer than speech.turn.max_silence_ms")
+    }
+  }
+
+  private mutating func check(_ llm: LanguageModelSettings) {
+    if llm.url.isEmpty, !llm.fallbacks.isEmpty { together("runtime.llm.fallbacks needs runtime.llm.url") }
+    if llm.hedgeAfter > .zero {
+      if llm.fallbacks.isEmpty { together("runtime.llm.hedge_after needs runtime.llm.fallbacks") }
+      if llm.hedgeAfter >= llm.timeout { together("runtime.llm.hedge_after is not shorter than runtime.llm.timeout") }
+    }
+    for (number, fallback) in llm.fallbacks.enumerated() where fallback.url.isEmpty {
+      let place = "runtime.llm.fallbacks[\(number)]"
+      if !fallback.apiKey.isEmpty { together("\(place).api_key needs a url of its own") }
+      if fallback.model.isEmpty { together("\(place) names neither a url nor a model") }
     }
   }
 

@@ -128,12 +128,40 @@ enum ConfigurationKeys {
     .key(
       "state_store", \.stateStore, .choice(later: ["redis", "postgres"]), "Where the state of live sessions is kept."),
     .key("barge_in", \.bargeIn, .bool, "Whether speech and digits stop prompts where the dialog does not say."),
-    .section(
-      "llm", "A language model.",
-      [
-        .later("url", ""), .later("model", ""), .later("api_key", ""), .later("timeout", "10s"),
-        .later("fallbacks", []),
-      ]),
+    .section("llm", \.llm, "The language model behind agent states: OpenAI-compatible chat completions.", llm),
+  ]
+
+  private static let llm: [Field<LanguageModelSettings>] = [
+    .key("url", \.url, .url(allowEmpty: true), "Its address, such as `https://api.openai.com/v1`; empty: no model."),
+    .key("model", \.model, modelName, "The model where a dialog names none; empty: the server's own default."),
+    .key("api_key", \.apiKey, .optionalSecret, "The bearer token; empty: none is sent."),
+    .key(
+      "timeout", \.timeout, .duration(.milliseconds(100), .seconds(120)),
+      "To the first word of an answer, fallbacks and retries included, and from word to word."),
+    .key(
+      "fallbacks", \.fallbacks,
+      .list(
+        of: .object(.init(), fallback),
+        "list of `url`, `model`, `api_key`; without `url`: the address and key of the model above", count: 0...4,
+        distinct: true),
+      "Models that are asked in this order when the one before has failed without a word."),
+    .key(
+      "hedge_after", \.hedgeAfter, .duration(.zero, .seconds(60)),
+      "Ask the next fallback too when no word has come for so long; the first to speak is heard; 0s: never."),
+    .key(
+      "max_retries", \.maxRetries, .int(0...5), "Rounds over all models after the first; never once a word was spoken."),
+    .key(
+      "embeddings_url", \.embeddingsURL, .url(allowEmpty: true),
+      "Below it lies `/embeddings`, for searching documents by meaning; empty: by words alone."),
+    .key("embeddings_model", \.embeddingsModel, modelName, "The model of the embeddings."),
+  ]
+
+  private static let modelName: Codec<String> = .text("model", limit: 256)
+
+  private static let fallback: [Field<LanguageModelSettings.Fallback>] = [
+    .key("url", \.url, .url(), ""),
+    .key("model", \.model, modelName, ""),
+    .key("api_key", \.apiKey, .optionalSecret, ""),
   ]
 
   private static let storage: [Field<StorageSettings>] = [

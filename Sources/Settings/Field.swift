@@ -105,7 +105,41 @@ extension Codec where T == String {
   }
 }
 
+extension Codec where T == String {
+  /// The address of a server, without credentials, query and fragment.
+  static func url(allowEmpty: Bool = false, credentials: String = "use `api_key`") -> Codec {
+    Codec(
+      kind: "`http://` or `https://` URL" + (allowEmpty ? " or empty" : ""),
+      read: { node, decoding in
+        guard let text = decoding.scalar(node, expected: "a URL") else { return nil }
+        if text.isEmpty, allowEmpty { return text }
+        let rest = ["http://", "https://"].first { text.hasPrefix($0) }.map { text.dropFirst($0.count) }
+        guard let rest, let host = rest.split(separator: "/", omittingEmptySubsequences: false).first, !host.isEmpty,
+          text.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+        else { return decoding.fail(node, "is not an http or https URL") }
+        if host.contains("@") {
+          return decoding.fail(node, "must not carry a user or password", hint: credentials)
+        }
+        if rest.contains("?") || rest.contains("#") { return decoding.fail(node, "must not carry a query or fragment") }
+        return text
+      }, show: { .string($0) })
+  }
+}
+
 extension Codec where T == Secret {
+  /// A bearer token of somebody else's server, or empty for none.
+  static var optionalSecret: Codec {
+    Codec(
+      kind: "secret or empty",
+      read: { node, decoding in
+        guard let text = decoding.scalar(node, expected: "a text") else { return nil }
+        guard text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }), text.utf8.count <= 8192 else {
+          return decoding.fail(node, "holds characters that no token has")
+        }
+        return Secret(text)
+      }, show: { .string($0.description) })
+  }
+
   static var secret: Codec {
     Codec(
       kind: "secret",

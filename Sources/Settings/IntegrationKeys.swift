@@ -19,9 +19,14 @@ enum IntegrationKeys {
 
   /// The keys of one service, for the reference.
   static let service: [Field<IntegrationSettings.Service>] = [
-    .key("type", \.type, .choice(later: ["grpc"]), "How the service is spoken to."),
-    .key("url", \.url, url, "Its address; a hook's path is appended."),
-    .key("method", \.method, .choice(), "The HTTP method of a hook."),
+    .key(
+      "type", \.type, .choice(later: ["grpc"]),
+      "How the service is spoken to: `http`: hooks; `mcp`: tools for agent states (Model Context Protocol, streamable HTTP)."
+    ),
+    .key(
+      "url", \.url, .url(credentials: "use `auth` with type basic"),
+      "Its address; a hook's path is appended, nothing to that of an MCP server."),
+    .key("method", \.method, .choice(), "The HTTP method of a hook that names none."),
     .key(
       "headers", \.headers,
       .map(of: headerValue, "mapping of names to texts", limit: 64, isName: isHeaderName),
@@ -126,21 +131,6 @@ enum IntegrationKeys {
       }
       return Secret(text)
     }, show: { .string($0.description) })
-
-  private static let url = Codec<String>(
-    kind: "`http://` or `https://` URL",
-    read: { node, decoding in
-      guard let text = decoding.scalar(node, expected: "a URL") else { return nil }
-      let rest = ["http://", "https://"].first { text.hasPrefix($0) }.map { text.dropFirst($0.count) }
-      guard let rest, let host = rest.split(separator: "/", omittingEmptySubsequences: false).first, !host.isEmpty,
-        text.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
-      else { return decoding.fail(node, "is not an http or https URL") }
-      if host.contains("@") {
-        return decoding.fail(node, "must not carry a user or password", hint: "use `auth` with type basic")
-      }
-      if rest.contains("?") || rest.contains("#") { return decoding.fail(node, "must not carry a query or fragment") }
-      return text
-    }, show: { .string($0) })
 
   /// Names become metric labels and stand in dialogs.
   private static func isServiceName(_ name: String) -> Bool {

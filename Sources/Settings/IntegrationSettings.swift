@@ -15,7 +15,12 @@ public struct IntegrationSettings: Sendable, Hashable {
   /// One entry of `integration.services`: a customer's backend.
   public struct Service: Sendable, Hashable {
     /// How a service is spoken to.
-    public enum Kind: String, Sendable, CaseIterable { case http }
+    public enum Kind: String, Sendable, CaseIterable {
+      /// One request per hook.
+      case http
+      /// A server of tools: Model Context Protocol over streamable HTTP.
+      case mcp
+    }
     /// The HTTP methods a hook may use.
     public enum Method: String, Sendable, CaseIterable { case post = "POST", put = "PUT", patch = "PATCH" }
 

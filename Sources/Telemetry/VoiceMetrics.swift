@@ -45,6 +45,10 @@ public struct VoiceMetrics: Sendable {
   public let audioBufferUnderruns: CounterFamily
   public let eventLoopLag: HistogramFamily
 
+  // Language models.
+  public let llmFirstToken: HistogramFamily
+  public let llmRequests: CounterFamily
+
   // Integration.
   public let integrationRequests: CounterFamily
   public let integrationLatency: HistogramFamily
@@ -97,6 +101,12 @@ public struct VoiceMetrics: Sendable {
       "vg_audio_buffer_underruns_total", "Playout slots for which no audio had come.")
     eventLoopLag = registry.histogram(
       "vg_event_loop_lag_seconds", "How late the pacing tick ran.", buckets: Self.lagBuckets)
+
+    llmFirstToken = registry.histogram(
+      "vg_llm_first_token_seconds", "From a request to a language model to its first word.", labels: ["model"],
+      buckets: latency)
+    llmRequests = registry.counter(
+      "vg_llm_requests_total", "Requests to language models, by outcome.", labels: ["model", "outcome"])
 
     integrationRequests = registry.counter(
       "vg_integration_requests_total", "Attempts at hooks, by answer; 0: none came.",

@@ -15,6 +15,15 @@ final class ManualClock: RuntimeClock {
     var now = Instant(nanoseconds: 5_000_000_000)
     var timers: [Int: Timer] = [:]
     var nextTimer = 0
+    var waiters: [(deadline: Instant, continuation: CheckedContinuation<Void, Never>)] = []
+
+    /// Those who wait for a timer that is there by now.
+    mutating func takeWaiters() -> [CheckedContinuation<Void, Never>] {
+      guard let first = timers.values.map(\.deadline).min() else { return [] }
+      let met = waiters.filter { first <= $0.deadline }.map(\.continuation)
+      waiters.removeAll { first <= $0.deadline }
+      return met
+    }
   }
   private let state = Locked(State())
 
@@ -22,12 +31,24 @@ final class ManualClock: RuntimeClock {
   func unixMilliseconds() -> Int64 { 1_700_000_000_000 + state.with { $0.now.nanoseconds / 1_000_000 } }
 
   func schedule(at deadline: Instant, _ fire: @escaping @Sendable () -> Void) -> @Sendable () -> Void {
-    let id = state.with { state in
+    let (id, waiters) = state.with { state in
       state.nextTimer += 1
       state.timers[state.nextTimer] = Timer(deadline: deadline, fire: fire)
-      return state.nextTimer
+      return (state.nextTimer, state.takeWaiters())
     }
+    for waiter in waiters { waiter.resume() }
     return { [self] in state.with { _ = $0.timers.removeValue(forKey: id) } }
+  }
+
+  /// Waits until a timer is set that ``advance(by:)`` with `duration` would fire.
+  func waitForTimer(within duration: Duration) async {
+    await withCheckedContinuation { continuation in
+      let met = state.with { state in
+        state.waiters.append((state.now + duration, continuation))
+        return state.takeWaiters()
+      }
+      for waiter in met { waiter.resume() }
+    }
   }
 
   /// Moves time on and fires what has become due, earliest first.

@@ -25,10 +25,11 @@ import Testing
     "MediaIO": platform.union(nio).union(["Base"]),
     "MediaGateway": platform.union(nio).union(shared).union(["SIP", "SDP", "RTP", "Audio", "MediaIO", "Logging"]),
     "SpeechGateway": platform.union(nio).union(shared).union(["Audio", "Turns", "CPocketSphinx", "CFlite", "Logging"]),
-    "ConversationRuntime": platform.union(nio).union(shared).union(["Dialogs", "Logging"]),
+    "ConversationRuntime": platform.union(nio).union(shared).union(["Dialogs", "AsyncHTTPClient", "Logging"]),
     "IntegrationGateway": platform.union(nio).union(shared).union([
       "Dialogs", "Hummingbird", "HummingbirdCore", "HTTPTypes", "AsyncHTTPClient", "Logging", "ServiceLifecycle",
     ]),
+    "ScriptedServers": nio.union(["Base"]),
     "TestKit": ["Base", "SIP", "SDP", "RTP", "Audio"],
   ]
 
