@@ -144,7 +144,7 @@ final class FakeBackend: IntegrationHop {
 extension Prompt {
   var text: String {
     switch source {
-    case .text(let text): text
+    case .text(let text), .markup(let text): text
     case .audio(let url): url
     case .silence: ""
     }
