@@ -153,7 +153,7 @@ public struct DialogSession: Sendable {
       consider(hook.fillerDue)
       consider(hook.deadline)
     }
-    if frame.agent != nil || !callers.isEmpty { for instant in agentDeadlines { consider(instant) } }
+    if frame.agent != nil { for instant in agentDeadlines { consider(instant) } }
     return earliest == .max ? nil : Instant(nanoseconds: earliest)
   }
 

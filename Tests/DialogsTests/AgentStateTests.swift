@@ -1,0 +1,586 @@
+import Base
+import Dialogs
+import Testing
+
+/// The model's side of a call.
+extension Call {
+  var requests: [ModelRequest] {
+    actions.compactMap { if case .askModel(let request) = $0 { request } else { nil } }
+  }
+  var cancelled: [ModelToken] {
+    actions.compactMap { if case .cancelModel(let token) = $0 { token } else { nil } }
+  }
+  /// `role: text` of everything that joined the context.
+  var messages: [String] {
+    actions.compactMap {
+      if case .trace(.agentMessage(_, let role, let text, _)) = $0 { "\(role): \(text)" } else { nil }
+    }
+  }
+  var toolOutcomes: [String] {
+    actions.compactMap {
+      if case .trace(.toolCalled(_, let tool, _, let outcome)) = $0 { "\(tool) \(outcome)" } else { nil }
+    }
+  }
+
+  mutating func modelSays(_ sentences: String..., finishes: Bool = true) {
+    guard let token = requests.last?.token else { return }
+    for sentence in sentences { give(.modelSentence(token, sentence)) }
+    if finishes { give(.modelFinished(token, reason: "stop", tokens: 9)) }
+  }
+
+  mutating func modelCalls(_ calls: (name: String, arguments: String)...) {
+    guard let token = requests.last?.token else { return }
+    for (i, call) in calls.enumerated() {
+      give(.modelToolCall(token, ModelToolCall(id: "c\(token.value)-\(i)", name: call.name, arguments: call.arguments)))
+    }
+    give(.modelFinished(token, reason: "tool_calls", tokens: 9))
+  }
+}
+
+/// The context as text, without the instructions.
+func context(_ request: ModelRequest?) -> [String] {
+  (request?.messages ?? []).compactMap {
+    switch $0 {
+    case .system: nil
+    case .user(let text): "user: \(text)"
+    case .assistant(let text, let calls): "assistant: \(text)\(calls.isEmpty ? "" : " +\(calls.map(\.name))")"
+    case .tool(_, let content): "tool: \(content)"
+    }
+  }
+}
+
+@Suite struct AgentStateTests {
+  static let advisor = """
+    name: plans
+    variables: { caller_name: Ada, plan: "", months: 0 }
+    settings: { timeout: 5s, no_input_retries: 2 }
+    states:
+      start:
+        agent:
+          prompt: "You help {{ caller_name }} choose a plan."
+          model: small
+          tools:
+            - name: look_up_plan
+              description: Finds a plan by name
+              parameters: { name: string }
+              hook: { service: plans, path: /lookup, timeout: 3s }
+            - name: ask_keys
+              builtin: collect_digits
+              max: 4
+              min: 2
+          exits:
+            - { name: wants_human, description: The caller asks for a person, target: handover }
+            - name: done
+              description: The caller has chosen
+              extract: { plan: string, months: { type: integer, minimum: 1, optional: true } }
+              target: confirm
+          max_turns: 4
+          max_duration: 2m
+          timeout: 4s
+          fallback: handover
+          filler: ["One moment."]
+        transitions:
+          - { event: dtmf, digits: "0", target: handover }
+          - { event: speech, when: "transcript == 'goodbye'", target: bye }
+      handover: { on_enter: [{ action: play_tts, text: "I connect you." }], transitions: [{ event: speech, target: bye }] }
+      confirm: { on_enter: [{ action: play_tts, text: "Plan {{ plan }}." }], transitions: [{ event: speech, target: bye }] }
+      bye: { on_enter: [{ action: play_tts, text: "Bye." }], terminal: true }
+    """
+
+  @Test func theModelSpeaksFirstAndIsToldWhoItIs() throws {
+    var call = try Call(Self.advisor)
+    let request = try #require(call.requests.first)
+    guard case .system(let text)? = request.messages.first else {
+      Issue.record("no instructions")
+      return
+    }
+    #expect(text.hasPrefix("You help Ada choose a plan.") && text.hasSuffix(DialogSession.spokenStyle))
+    #expect(request.model == "small" && request.timeout == .seconds(4))
+    #expect(request.tools.map(\.name) == ["look_up_plan", "ask_keys", "wants_human", "done"])
+    #expect(call.listens.last?.isOpen == true)
+    call.modelSays("Hello Ada.", "Which plan?", finishes: false)
+    #expect(call.said == ["Hello Ada.", "Which plan?"], "sentences are spoken as they come")
+    call.modelSays()
+    call.promptsEnd()
+    call.say("the large one")
+    #expect(context(call.requests.last).suffix(2) == ["assistant: Hello Ada. Which plan?", "user: the large one"])
+    #expect(call.messages.filter { $0.contains("Hello Ada") }.count == 1, "each message is recorded once")
+  }
+
+  @Test func aStateThatSpeaksForItselfWaitsForTheCaller() throws {
+    let yaml = """
+      states:
+        start:
+          on_enter: [{ action: play_tts, text: "Hello." }]
+          agent: { prompt: "Help.", exits: [{ name: done, description: Over, target: end }] }
+        end: { terminal: true }
+      """
+    var call = try Call(yaml)
+    call.promptsEnd()
+    #expect(call.requests.isEmpty)
+    call.say("my phone is broken")
+    #expect(context(call.requests.last) == ["user: my phone is broken"])
+  }
+
+  @Test func wordsThatLedToTheStateAreAnswered() throws {
+    let yaml = """
+      states:
+        start: { transitions: [{ event: speech, target: talk }] }
+        talk:
+          on_enter: [{ action: play_tts, text: "Let me see." }]
+          agent: { prompt: "Help.", exits: [{ name: done, description: Over, target: end }] }
+        end: { terminal: true }
+      """
+    var call = try Call(yaml)
+    call.say("where is my order")
+    call.promptsEnd()
+    #expect(context(call.requests.last) == ["user: where is my order"])
+  }
+
+  @Test func transitionsComeBeforeTheModel() throws {
+    var call = try Call(Self.advisor)
+    call.modelSays("Hello.")
+    call.promptsEnd()
+    call.press("0")
+    #expect(call.states == ["start", "handover"])
+    var other = try Call(Self.advisor)
+    other.modelSays("Hello.")
+    other.promptsEnd()
+    other.say("goodbye")
+    #expect(other.states == ["start", "bye"])
+    #expect(other.requests.count == 1)
+  }
+
+  @Test func keysThatNoTransitionTakesAreForTheModelTogether() throws {
+    var call = try Call(Self.advisor)
+    call.modelSays("Hello.")
+    call.promptsEnd()
+    call.press("42")
+    #expect(call.requests.count == 1)
+    call.wait(DialogSession.interDigitTimeout)
+    #expect(context(call.requests.last).last == "user: (pressed 42)")
+  }
+
+  // MARK: Interruptions
+
+  @Test func onlyWhatWasHeardStaysInTheContext() throws {
+    var call = try Call(Self.advisor)
+    call.modelSays("First sentence.", "Second sentence.", finishes: false)
+    let ids = call.playing.map(\.id)
+    call.promptEnds()
+    call.give(.speechStarted)
+    call.give(.playbackInterrupted(ids[1], heard: "Second", byCaller: true))
+    #expect(call.cancelled.count == 1, "the rest of the answer is not wanted")
+    call.give(.modelSentence(call.requests[0].token, "Third sentence."))
+    #expect(call.said == ["First sentence.", "Second sentence."])
+    call.give(.speech(HeardSpeech(transcript: "wait")))
+    #expect(context(call.requests.last).suffix(2) == ["assistant: First sentence. Second", "user: wait"])
+  }
+
+  @Test func sentencesThatWereNeverBegunAreForgotten() throws {
+    var call = try Call(Self.advisor)
+    call.modelSays("One.", "Two.", "Three.")
+    let first = try #require(call.playing.first).id
+    call.give(.speechStarted)
+    call.give(.playbackInterrupted(first, heard: "On", byCaller: true))
+    call.give(.speech(HeardSpeech(transcript: "stop")))
+    #expect(context(call.requests.last).suffix(2) == ["assistant: On", "user: stop"])
+    #expect(call.actions.contains(.stop(PlaybackID(2))) && call.actions.contains(.stop(PlaybackID(3))))
+  }
+
+  @Test func wordsWhileTheModelThinksAreAnsweredTogether() throws {
+    var call = try Call(Self.advisor)
+    call.modelSays("Hello.")
+    call.promptsEnd()
+    call.say("the large plan")
+    call.give(.speechStarted)
+    #expect(call.cancelled.count == 1)
+    call.give(.speech(HeardSpeech(transcript: "no the small one")))
+    #expect(context(call.requests.last).last == "user: the large plan\nno the small one")
+  }
+
+  @Test func aCoughWhileTheModelThinksAsksItAgain() throws {
+    var call = try Call(Self.advisor)
+    call.modelSays("Hello.")
+    call.promptsEnd()
+    call.say("the large plan")
+    call.give(.speechStarted)
+    call.give(.noMatch)
+    #expect(call.requests.count == 3)
+    #expect(context(call.requests.last).last == "user: the large plan")
+  }
+
+  @Test func unintelligibleWordsGetAnAnswer() throws {
+    var call = try Call(Self.advisor)
+    call.modelSays("Hello.")
+    call.promptsEnd()
+    call.bargeIn()
+    call.give(.noMatch)
+    #expect(context(call.requests.last).last == "user: (unintelligible)")
+  }
+
+  // MARK: Tools
+
+  @Test func toolsAreAskedWithWhatFitsTheirSchema() throws {
+    var call = try Call(Self.advisor)
+    call.modelSays("Hello.")
+    call.promptsEnd()
+    call.say("what is plan xl")
+    call.modelCalls(("look_up_plan", #"{"name": "XL"}"#), ("look_up_plan", #"{"name": "L"}"#))
+    #expect(call.hooks.map { $0.body["payload"] } == [["name": "XL"], ["name": "L"]])
+    #expect(call.hooks.first?.path == "/lookup")
+    call.answerHook(["data": ["price": 9]])
+    #expect(call.requests.count == 2, "all calls of an answer are answered together")
+    call.answerHook(["price": 5])
+    #expect(
+      context(call.requests.last).suffix(3) == [
+        "assistant:  +[\"look_up_plan\", \"look_up_plan\"]", "tool: {\"price\":9}", "tool: {\"price\":5}",
+      ])
+    #expect(call.toolOutcomes == ["look_up_plan called", "look_up_plan called"])
+    call.modelSays("It costs nine.")
+    #expect(call.said.last == "It costs nine.")
+  }
+
+  @Test(arguments: [
+    ("look_up_plan", #"{"name": 5}"#, "invalid"), ("look_up_plan", "{}", "invalid"),
+    ("look_up_plan", #"{"name": "a", "b": 1}"#, "invalid"), ("look_up_plan", "not json", "invalid"),
+    ("look_up_plan", "[]", "invalid"), ("rm", #"{"name": "x"}"#, "unknown"),
+    ("done", #"{"plan": "x", "months": 0}"#, "invalid"), ("done", "{}", "invalid"),
+  ])
+  func wrongCallsDoNothingAndTheModelIsTold(_ name: String, _ arguments: String, _ outcome: String) throws {
+    var call = try Call(Self.advisor)
+    call.modelCalls((name, arguments))
+    #expect(call.hooks.isEmpty && call.states == ["start"])
+    #expect(call.toolOutcomes == ["\(name) \(outcome)"])
+    #expect(context(call.requests.last).last?.hasPrefix("tool: {\"error\":") == true)
+    for _ in 0..<3 { call.modelCalls((name, arguments)) }
+    #expect(call.states.last == "handover", "it is not asked for ever")
+    #expect(call.said.last == "I connect you.")
+  }
+
+  @Test func aFailedToolIsToldToTheModel() throws {
+    var call = try Call(Self.advisor)
+    call.modelCalls(("look_up_plan", #"{"name": "XL"}"#))
+    call.failHook("status", status: 500)
+    #expect(context(call.requests.last).last == "tool: {\"error\":\"The tool failed: status\"}")
+    #expect(call.states == ["start"])
+  }
+
+  @Test func aToolThatNeverAnswersIsGivenUp() throws {
+    var call = try Call(Self.advisor)
+    call.modelCalls(("look_up_plan", #"{"name": "XL"}"#))
+    call.wait(.seconds(4))
+    #expect(context(call.requests.last).last == "tool: {\"error\":\"The tool failed: timeout\"}")
+  }
+
+  @Test func theModelAsksForKeys() throws {
+    var call = try Call(Self.advisor)
+    call.modelSays("Your number please.", finishes: false)
+    call.modelCalls(("ask_keys", "{}"))
+    call.press("4711")
+    #expect(context(call.requests.last).last == "tool: {\"digits\":\"4711\"}")
+    call.modelCalls(("ask_keys", ""))
+    call.press("1#")
+    #expect(context(call.requests.last).last?.contains("at least 2") == true)
+    call.modelCalls(("ask_keys", "{}"))
+    call.wait(.seconds(6))
+    #expect(context(call.requests.last).last?.contains("No keys") == true)
+    call.modelCalls(("ask_keys", "{}"))
+    call.say("i do not know it")
+    #expect(context(call.requests.last).last == "user: i do not know it")
+  }
+
+  // MARK: Exits
+
+  @Test func anExitTakesEffectWithoutAnotherRequest() throws {
+    var call = try Call(Self.advisor)
+    call.modelSays("Fine.", finishes: false)
+    call.modelCalls(("done", #"{"plan": "XL", "months": 12}"#))
+    #expect(call.states == ["start"], "what is said is finished first")
+    #expect(call.variable("plan") == "XL" && call.variable("months") == 12)
+    call.promptsEnd()
+    #expect(call.states == ["start", "confirm"])
+    #expect(call.said == ["Fine.", "Plan XL."])
+    #expect(call.requests.count == 1)
+    #expect(call.toolOutcomes == ["done exit"])
+  }
+
+  @Test func toolsOfTheSameAnswerAreDoneBeforeTheExit() throws {
+    var call = try Call(Self.advisor)
+    call.modelCalls(("look_up_plan", #"{"name": "XL"}"#), ("wants_human", "{}"))
+    #expect(call.states == ["start"])
+    call.answerHook([:])
+    #expect(call.states == ["start", "handover"])
+    #expect(call.requests.count == 1)
+  }
+
+  @Test func aTransitionMayTakeTheExitElsewhereOrRefuseIt() throws {
+    let yaml = """
+      variables: { plan: "" }
+      states:
+        start:
+          agent:
+            prompt: "Help."
+            exits: [{ name: done, description: Over, extract: { plan: string }, target: one }]
+          transitions:
+            - { event: agent_exit, when: "exit == 'done' and data.plan == 'gold'", target: two }
+            - { event: agent_exit, when: "plan == 'none'", do: [{ action: log, message: no }] }
+        one: { on_enter: [{ action: play_tts, text: "One." }], terminal: true }
+        two: { on_enter: [{ action: play_tts, text: "Two." }], terminal: true }
+      """
+    var gold = try Call(yaml)
+    gold.modelCalls(("done", #"{"plan": "gold"}"#))
+    #expect(gold.states == ["start", "two"])
+    var silver = try Call(yaml)
+    silver.modelCalls(("done", #"{"plan": "silver"}"#))
+    #expect(silver.states == ["start", "one"])
+    var none = try Call(yaml)
+    none.modelCalls(("done", #"{"plan": "none"}"#))
+    #expect(none.states == ["start"])
+    #expect(none.requests.count == 2)
+    #expect(context(none.requests.last).last?.contains("Not now") == true)
+  }
+
+  // MARK: Limits
+
+  @Test(arguments: ["timeout", "unreachable", "status", "invalid_answer", "empty"])
+  func aModelThatFailsLeadsToTheFallback(_ error: String) throws {
+    var call = try Call(Self.advisor)
+    let token = try #require(call.requests.first).token
+    call.give(.modelFailed(token, error: error, message: "no"))
+    #expect(call.states == ["start", "handover"])
+    #expect(call.failures == ["model"])
+  }
+
+  @Test func whatWasSaidBeforeAFailureStands() throws {
+    var call = try Call(Self.advisor)
+    call.modelSays("I will look that up.", finishes: false)
+    call.give(.modelFailed(call.requests[0].token, error: "timeout", message: ""))
+    #expect(call.states == ["start"])
+    call.promptsEnd()
+    #expect(call.said == ["I will look that up.", "I connect you."])
+  }
+
+  @Test func anOwnerThatNeverAnswersDoesNotHoldTheCall() throws {
+    var call = try Call(Self.advisor)
+    call.wait(.seconds(6))
+    #expect(call.states == ["start", "handover"])
+    #expect(call.cancelled == [ModelToken(1)])
+    let count = call.actions.count
+    call.give(.modelSentence(ModelToken(1), "Too late."))
+    #expect(call.actions.count == count)
+  }
+
+  @Test func anEmptyAnswerIsAFailure() throws {
+    var call = try Call(Self.advisor)
+    call.modelSays()
+    #expect(call.states == ["start", "handover"])
+  }
+
+  @Test func withoutAFallbackTheCallerHearsAnApology() throws {
+    let yaml = """
+      states:
+        start: { agent: { prompt: "Help.", exits: [{ name: done, description: Over, target: end }] } }
+        end: { terminal: true }
+      """
+    var call = try Call(yaml)
+    call.give(.modelFailed(ModelToken(1), error: "unreachable", message: ""))
+    #expect(call.said == [DialogSession.apology])
+    #expect(call.hangups == ["error"])
+  }
+
+  @Test func turnsAndTimeAreLimited() throws {
+    var call = try Call(Self.advisor)
+    for i in 1...4 {
+      call.modelSays("Answer \(i).")
+      call.promptsEnd()
+      call.say("and then")
+    }
+    #expect(call.requests.count == 4)
+    #expect(call.failures == ["agent_limit"])
+    #expect(call.states == ["start", "handover"])
+    var slow = try Call(Self.advisor)
+    for _ in 0..<15 {
+      slow.modelSays("Yes.", finishes: false)
+      slow.promptsEnd()
+      slow.wait(.seconds(1))
+      slow.modelSays("No.", finishes: false)
+      slow.wait(.seconds(3))
+      slow.promptsEnd()
+      slow.give(.modelSentence(slow.requests[0].token, "More."))
+      slow.wait(.seconds(5))
+    }
+    #expect(slow.states == ["start", "handover"])
+  }
+
+  @Test func silenceAsksTheModelOnceThenLeaves() throws {
+    var call = try Call(Self.advisor)
+    call.modelSays("Hello.")
+    call.promptsEnd()
+    call.wait(.seconds(5))
+    #expect(context(call.requests.last).last == "user: (silence)")
+    call.modelSays("Are you there?")
+    call.promptsEnd()
+    call.wait(.seconds(5))
+    #expect(call.requests.count == 2)
+    call.wait(.seconds(5))
+    #expect(call.states == ["start", "handover"])
+  }
+
+  @Test func aFillerIsSpokenWhenTheModelTakesLong() throws {
+    var quick = try Call(Self.advisor)
+    quick.wait(.milliseconds(499))
+    quick.modelSays("Hello.")
+    quick.wait(.seconds(1))
+    #expect(quick.said == ["Hello."])
+    var slow = try Call(Self.advisor)
+    slow.wait(.milliseconds(500))
+    #expect(slow.said == ["One moment."])
+    slow.modelSays("Hello.")
+    #expect(slow.said == ["One moment.", "Hello."])
+  }
+
+  @Test func theContextIsBoundedByWholeExchanges() throws {
+    let yaml = """
+      states:
+        start:
+          agent: { prompt: "Help.", max_turns: 100, max_duration: 60m, exits: [{ name: done, description: Over, target: end }] }
+        end: { terminal: true }
+      """
+    var call = try Call(yaml)
+    let long = String(repeating: "long words ", count: 250)
+    for _ in 0..<20 {
+      call.modelSays(long)
+      call.promptsEnd()
+      call.say(long)
+    }
+    let request = try #require(call.requests.last)
+    let size = context(request).reduce(0) { $0 + $1.count }
+    #expect(size < 25_000 && size > 15_000)
+    #expect(context(request).first?.hasPrefix("user:") == true)
+    #expect(context(request).last?.hasPrefix("user:") == true)
+  }
+
+  // MARK: Documents and MCP
+
+  @Test func passagesGoIntoTheInstructionsOfTheirTurnOnly() throws {
+    let yaml = """
+      states:
+        start:
+          on_enter: [{ action: play_tts, text: "Hello." }]
+          agent: { prompt: "Help.", knowledge: [tariffs], exits: [{ name: done, description: Over, target: end }] }
+        end: { terminal: true }
+      """
+    var call = try Call(yaml)
+    call.promptsEnd()
+    call.say("what does it cost")
+    #expect(call.requests.isEmpty)
+    guard case .searchKnowledge(let query, let documents, _)? = call.hooks.last?.kind else {
+      Issue.record("no search")
+      return
+    }
+    #expect(query == "what does it cost" && documents == ["tariffs"])
+    call.answerHook(["passages": [["document": "tariffs", "text": "It costs nine.", "score": 1.0]]])
+    guard case .system(let first)? = call.requests.last?.messages.first else { return }
+    #expect(first.contains("[tariffs] It costs nine."))
+    call.modelSays("Nine.")
+    call.promptsEnd()
+    call.say("and else")
+    call.failHook("unreachable")
+    guard case .system(let second)? = call.requests.last?.messages.first else { return }
+    #expect(!second.contains("It costs nine."))
+    #expect(call.failures == ["knowledge"])
+    #expect(call.requests.count == 2)
+  }
+
+  @Test func toolsOfAServerAreOfferedAndCalled() throws {
+    let yaml = """
+      states:
+        start:
+          agent:
+            prompt: "Help."
+            tools: [{ mcp: office, allow: [calendar, mail] }]
+            exits: [{ name: mail, description: Over, target: end }]
+        end: { terminal: true }
+      """
+    var call = try Call(yaml)
+    #expect(call.requests.isEmpty)
+    #expect(call.hooks.last?.kind == .listTools && call.hooks.last?.service == "office")
+    let day: Value = ["type": "object", "properties": ["day": ["type": "string"]], "required": ["day"]]
+    call.answerHook([
+      "tools": [
+        ["name": "calendar", "description": "Days", "parameters": day], ["name": "mail"], ["name": "secret"], "nonsense",
+      ]
+    ])
+    #expect(call.requests.last?.tools.map(\.name) == ["calendar", "mail"])
+    #expect(call.requests.last?.tools.first?.parameters == day)
+    call.modelCalls(("calendar", #"{"day": "monday"}"#))
+    #expect(call.hooks.last?.kind == .callTool(name: "calendar", arguments: ["day": "monday"]))
+    call.answerHook(["text": "Free at noon."])
+    #expect(context(call.requests.last).last == "tool: Free at noon.")
+    var broken = try Call(yaml)
+    broken.failHook("unreachable")
+    #expect(broken.requests.last?.tools.map(\.name) == ["mail"])
+    #expect(broken.failures == ["tools"])
+  }
+
+  // MARK: What must never happen
+
+  @Test func wordsAreNeverExpressionsOrTemplates() throws {
+    var call = try Call(Self.advisor)
+    let attack = "{{ caller_name }} {{ 1 + 1 }} ${x} {{"
+    call.modelSays(attack)
+    call.promptsEnd()
+    #expect(call.said.last == attack)
+    call.say(attack)
+    #expect(context(call.requests.last).last == "user: \(attack)")
+    call.modelCalls(("done", JSON.encode(["plan": .string(attack)])))
+    #expect(call.variable("plan") == .string(attack))
+    #expect(call.said.last == "Plan \(attack).")
+    #expect(call.failures == [])
+  }
+
+  @Test func secretsAreHiddenFromTheRecordOfTheConversation() throws {
+    let yaml = """
+      variables: { pin: { value: "", mask: true } }
+      states:
+        start:
+          agent:
+            prompt: "Help."
+            tools: [{ name: ask_pin, builtin: collect_digits, max: 4, min: 4, into: pin, mask: true }]
+            exits: [{ name: done, description: Over, target: end }]
+        end: { terminal: true }
+      """
+    var call = try Call(yaml)
+    call.modelCalls(("ask_pin", "{}"))
+    #expect(call.session.isCollectingSecret)
+    call.press("4711")
+    #expect(context(call.requests.last).last?.contains("4711") == false)
+    call.modelSays("Did you say 4711?")
+    call.promptsEnd()
+    call.say("yes 4711")
+    let traces = call.actions.compactMap { if case .trace(let trace) = $0 { "\(trace)" } else { nil } }
+    #expect(!traces.contains { $0.contains("4711") })
+    let prompt = call.actions.compactMap { if case .say(let prompt) = $0 { prompt } else { nil } }.last
+    #expect(prompt?.source == .text("Did you say 4711?") && prompt?.recordedText == "Did you say ***?")
+  }
+
+  @Test func theRecordGrowsByTheSameAmountEachTurn() throws {
+    let yaml = """
+      states:
+        start:
+          agent: { prompt: "Help.", max_turns: 100, max_duration: 60m, exits: [{ name: done, description: Over, target: end }] }
+        end: { terminal: true }
+      """
+    var call = try Call(yaml)
+    var counts: [Int] = []
+    for _ in 0..<10 {
+      let before = call.messages.joined().count
+      call.modelSays("Yes indeed.")
+      call.promptsEnd()
+      call.say("go on")
+      counts.append(call.messages.joined().count - before)
+    }
+    #expect(Set(counts.dropFirst()).count == 1)
+  }
+}
