@@ -509,7 +509,8 @@ func context(_ request: ModelRequest?) -> [String] {
     let day: Value = ["type": "object", "properties": ["day": ["type": "string"]], "required": ["day"]]
     call.answerHook([
       "tools": [
-        ["name": "calendar", "description": "Days", "parameters": day], ["name": "mail"], ["name": "secret"], "nonsense",
+        ["name": "calendar", "description": "Days", "parameters": day], ["name": "mail"], ["name": "secret"],
+        "nonsense",
       ]
     ])
     #expect(call.requests.last?.tools.map(\.name) == ["calendar", "mail"])

@@ -9,7 +9,7 @@ import Testing
     states:
       start:
         on_enter:
-          - { action: transfer, target: "sip:agent@example.org", mode: attended, timeout: 20s, brief: "A caller." }
+          - { action: transfer, target: "sip:agent@example.org", mode: warm, timeout: 20s, brief: "A caller." }
           - { action: play_tts, text: "Nobody is there." }
         transitions:
           - { event: transfer_result, when: "status == 'busy'", target: busy }
@@ -23,7 +23,7 @@ import Testing
   @Test func theListWaitsForTheTransfer() throws {
     var call = try Call(Self.handover)
     let transfer = try #require(transfers(call).first)
-    #expect(transfer.target == "sip:agent@example.org" && transfer.mode == .attended && transfer.brief == "A caller.")
+    #expect(transfer.target == "sip:agent@example.org" && transfer.mode == .warm && transfer.brief == "A caller.")
     #expect(call.said == [])
     call.wait(.seconds(30))
     #expect(call.said == [], "patience does not run while the other party rings")
