@@ -5,7 +5,8 @@ import Dialogs
 // How the dialog machine's words become the hop's and the record's.
 
 extension Prompt {
-  init(_ prompt: DialogPrompt) {
+  /// The same prompt on the hop.
+  public init(_ prompt: DialogPrompt) {
     let source: Source =
       switch prompt.source {
       case .text(let text): .text(text)
@@ -20,7 +21,8 @@ extension Prompt {
 }
 
 extension ListenSpec {
-  init(_ listen: DialogListen) {
+  /// The same way of listening on the hop.
+  public init(_ listen: DialogListen) {
     self.init(
       phrases: listen.phrases, grammar: listen.grammar, language: listen.language, minSilenceMs: listen.minSilenceMs,
       speech: listen.speech, isOpen: listen.isOpen, bargeIn: listen.bargeIn)

@@ -11,7 +11,7 @@ import Logging
 public struct SpeechFinding: Sendable, Hashable {
   public enum Severity: String, Sendable { case ok, warning, error }
   public var severity: Severity
-  /// What was looked at: `recogniser model`, `dictionary`, `voice activity`, `voices`, `audio folder`.
+  /// What was looked at: `recogniser model`, `dictionary`, `free speech`, `voice activity`, `voices`, `audio folder`.
   public var subject: String
   /// What was found.
   public var message: String
@@ -54,6 +54,15 @@ public enum SpeechCheck {
           severity: .warning, subject: "voice activity",
           message: "\(error.message); the simpler built-in detector listens instead, worse in noise", hint: error.hint))
     }
+    let language = GeneralEnglish.path(model: folder)
+    let readable = access(language, R_OK) == 0
+    findings.append(
+      .init(
+        severity: readable ? .ok : .warning, subject: "free speech",
+        message: readable
+          ? "agent states understand any words with \(language)"
+          : "the language model \(language) cannot be read; agent states understand expected phrases only",
+        hint: readable ? "" : "install the package pocketsphinx-en-us"))
     let root = configuration.audioRoot
     if !root.isEmpty {
       let readable = access(root, R_OK | X_OK) == 0

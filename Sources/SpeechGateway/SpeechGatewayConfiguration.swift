@@ -1,4 +1,5 @@
 import Base
+import Turns
 
 /// What the speech role needs to know, taken from the `speech` section of the configuration file by the composer.
 public struct SpeechGatewayConfiguration: Sendable {
@@ -74,6 +75,20 @@ public struct SpeechGatewayConfiguration: Sendable {
     self.pocketSphinxModel = pocketSphinxModel
     self.sileroCandidates = sileroCandidates
     self.audioRoot = audioRoot
+  }
+
+  /// Silence after which decoding begins: four frames. A stop consonant's closure is shorter; waiting longer would cost every
+  /// answer that much.
+  private static let candidateSilenceMs = 128
+
+  /// How the endpointer judges turns.
+  var turnSettings: TurnSettings {
+    var settings = TurnSettings(
+      threshold: Float(vad.threshold), minSpeechMs: vad.minSpeechMs, minSilenceMs: vad.minSilenceMs,
+      paddingMs: vad.paddingMs, maxSilenceMs: turn.maxSilenceMs, interruptionMinMs: turn.interruptionMinMs)
+    settings.candidateSilenceMs = min(Self.candidateSilenceMs, vad.minSilenceMs)
+    settings.maxTurnMs = turn.maxTurnMs
+    return settings
   }
 
   /// Where Debian's package `pocketsphinx-en-us` puts the US English model.

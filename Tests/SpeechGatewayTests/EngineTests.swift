@@ -87,6 +87,71 @@ import Testing
     #expect(!words.isEmpty && words.allSatisfy { $0.contains("password") })
   }
 
+  @Test func whatWaitsAndWorksIsReportedDownToNothing() async throws {
+    let metrics = FakeMetrics()
+    let recognizer = try PocketSphinxRecognizer(workers: 2, queueDepth: 3, metrics: metrics)
+    defer { recognizer.shutdown() }
+    let segment = try Sounds.telephone("password", voice: "rms")
+    await withTaskGroup(of: Void.self) { group in
+      for n in 0..<10 {
+        let listen = n.isMultiple(of: 2) ? Self.helpdesk : ListenSpec(isOpen: true)
+        group.addTask {
+          _ = await withCheckedContinuation { continuation in
+            recognizer.recognize(RecognitionRequest(segment: segment, listen: listen)) {
+              continuation.resume(returning: $0)
+            }
+          }
+        }
+      }
+    }
+    #expect(metrics.depths.current.last == 0 && metrics.depths.current.allSatisfy { $0 >= 0 })
+    #expect(metrics.depths.current.contains { $0 > 0 })
+    #expect(metrics.active.current.last == 0 && metrics.active.current.contains { $0 > 0 })
+  }
+
+  @Test func whatNobodyWantsAnyMoreIsDropped() async throws {
+    let recognizer = try PocketSphinxRecognizer(workers: 1)
+    defer { recognizer.shutdown() }
+    let segment = try Sounds.telephone("password", voice: "rms")
+    for isOpen in [false, true] {
+      let listen = ListenSpec(phrases: ["password"], isOpen: isOpen)
+      let outcome = await withCheckedContinuation { continuation in
+        recognizer.recognize(RecognitionRequest(segment: segment, listen: listen, isWanted: { false })) {
+          continuation.resume(returning: $0)
+        }
+      }
+      #expect({ if case .dropped = outcome { true } else { false } }())
+    }
+  }
+
+  @Test(arguments: [("i think therefore i am", "rms"), ("my printer doesn't work", "rms")])
+  func anOpenStateHearsFreeSpeech(_ text: String, _ voice: String) async throws {
+    let heard = try #require(try await Self.recognize(text, voice: voice, ListenSpec(isOpen: true)))
+    #expect(heard.transcript == text)
+    #expect(heard.confidence > 0.6 && !heard.complete)
+  }
+
+  @Test(arguments: [400, 1_500]) func noiseIsNoFreeSpeech(ms: Int) async throws {
+    let recognizer = try PocketSphinxRecognizer(workers: 1)
+    defer { recognizer.shutdown() }
+    var random = SeededRandom(seed: 3)
+    let noise = (0..<ms * 16).map { _ in Int16.random(in: -1_500...1_500, using: &random) }
+    let hum = (0..<ms * 16).map { Int16(clamping: ($0 / 20).isMultiple(of: 2) ? 2_000 : -2_000) }
+    for sound in [noise, hum] {
+      let segment = Sounds.silence(ms: 200) + sound + Sounds.silence(ms: 100)
+      let outcome = await withCheckedContinuation { continuation in
+        recognizer.recognize(RecognitionRequest(segment: segment, listen: ListenSpec(isOpen: true))) {
+          continuation.resume(returning: $0)
+        }
+      }
+      guard case .recognized(let heard) = outcome else {
+        Issue.record("the engine failed")
+        return
+      }
+      #expect(heard.transcript.isEmpty, "\(heard.transcript) \(heard.confidence)")
+    }
+  }
+
   @Test(arguments: Voices.names)
   func everyVoiceSpeaksAtTheLevelOfTheLine(_ voice: String) throws {
     let sound = try Voices.synthesize("Welcome to support. Please say what is wrong.", voice: voice)

@@ -216,6 +216,34 @@ final class FakeRecognizer: Recognizer {
   }
 }
 
+/// A recogniser that keeps everything to itself.
+final class MuteRecognizer: Recognizer {
+  let model = "mute"
+  let asked = Box<[RecognitionRequest]>([])
+  func prepare(_ listen: ListenSpec) {}
+  func recognize(_ request: RecognitionRequest, completion: @escaping @Sendable (RecognitionOutcome) -> Void) {
+    asked.with { $0.append(request) }
+  }
+}
+
+/// Measurements as they come.
+final class FakeMetrics: SpeechMetrics {
+  let recognized = Box<[TranscriptionKind]>([])
+  let depths = Box<[Int]>([])
+  let active = Box<[Int]>([])
+  let firstAudio = Box<[(seconds: Double, cached: Bool)]>([])
+  func recognized(model: String, type: TranscriptionKind, seconds: Double, confidence: Double) {
+    recognized.with { $0.append(type) }
+  }
+  func workersActive(_ count: Int) { active.with { $0.append(count) } }
+  func queueDepth(_ count: Int) { depths.with { $0.append(count) } }
+  func firstAudio(engine: String, seconds: Double, cached: Bool) {
+    firstAudio.with { $0.append((seconds, cached)) }
+  }
+  func bargeIn(_ outcome: BargeInOutcome, seconds: Double) {}
+  func audioDropped(samples: Int) {}
+}
+
 /// One call with fakes on both sides.
 struct Rig {
   let media: FakeMedia
@@ -264,10 +292,10 @@ struct Rig {
     await settle()
   }
 
-  /// Returns when the call's worker has taken what was sent. A worker hears audio after its messages, so that the
-  /// second echo proves that the audio before the first has been heard.
+  /// Returns when the call's worker has heard what was sent. It hears at least one frame between two messages, so that as many
+  /// echoes as there can be frames prove it.
   func settle() async {
-    for _ in 0..<2 {
+    for _ in 0..<18 {
       let count = runtime.inbox.messages.count(where: Self.isQuality)
       media.tell(
         .quality(.init(packetsReceived: 0, packetsLost: 0, jitterMs: 0, packetsRejected: 0, underruns: 0)))

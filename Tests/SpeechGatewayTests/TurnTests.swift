@@ -145,4 +145,39 @@ import Testing
     #expect(!rig.told.contains { if case .speechStarted = $0 { true } else { false } })
     await rig.end()
   }
+
+  @Test func everyTurnIsCountedOnceWithWhatBecameOfIt() async throws {
+    let partial = RecognitionOutcome.recognized(Recognition(transcript: "my", confidence: 0.9, complete: false))
+    let metrics = FakeMetrics()
+    let recognizer = FakeRecognizer([Self.words, partial, Self.words, .overflow])
+    let rig = try Rig(.init(), recognizer: recognizer, metrics: metrics)
+    await rig.answer()
+    rig.runtime.order(.listen(ListenSpec(phrases: ["password"])))
+    await rig.hear(Sounds.silence(ms: 1_000))
+    let speech = try Sounds.telephone("i forgot my password")
+    // A turn that its words end; one that pauses, goes on and then is complete; one without a decoder.
+    for sound in [speech, speech + Sounds.silence(ms: 300) + speech, speech] {
+      await rig.hear(sound)
+      await rig.hear(Sounds.silence(ms: 1_200))
+    }
+    #expect(metrics.recognized.current == [.final, .partial, .final, .overflow])
+    await rig.end()
+  }
+
+  @Test func aGuessIsUnwantedOnceTheCallerGoesOn() async throws {
+    let recognizer = MuteRecognizer()
+    let rig = try Rig(.init(), recognizer: recognizer)
+    await rig.answer()
+    rig.runtime.order(.listen(ListenSpec(phrases: ["password"])))
+    await rig.hear(Sounds.silence(ms: 1_000))
+    let speech = try Sounds.telephone("i forgot my password")
+    await rig.hear(speech + Sounds.silence(ms: 300))
+    let guess = try #require(recognizer.asked.current.first)
+    #expect(guess.isWanted())
+    await rig.hear(speech)
+    #expect(!guess.isWanted())
+    await rig.hear(Sounds.silence(ms: 1_200))
+    #expect(recognizer.asked.current.last?.isWanted() == true)
+    await rig.end()
+  }
 }

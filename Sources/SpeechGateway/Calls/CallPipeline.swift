@@ -47,14 +47,7 @@ final class CallPipeline {
   ) {
     self.around = around
     self.detector = detector
-    let vad = around.configuration.vad
-    let turn = around.configuration.turn
-    var settings = TurnSettings(
-      threshold: Float(vad.threshold), minSpeechMs: vad.minSpeechMs, minSilenceMs: vad.minSilenceMs,
-      paddingMs: vad.paddingMs, maxSilenceMs: turn.maxSilenceMs, interruptionMinMs: turn.interruptionMinMs)
-    settings.candidateSilenceMs = min(Self.candidateSilenceMs, vad.minSilenceMs)
-    settings.maxTurnMs = turn.maxTurnMs
-    endpointer = Endpointer(settings: settings)
+    endpointer = Endpointer(settings: around.configuration.turnSettings)
     self.runtime = HopSender(runtime)
     let maker = around.maker
     let post = around.post
@@ -64,10 +57,6 @@ final class CallPipeline {
       maker.make(piece, wanted: isOpen) { post(.piece(id, $0, at: now())) }
     }
   }
-
-  /// Silence after which decoding begins: four frames. A stop consonant's closure is shorter; waiting longer would
-  /// cost every answer that much.
-  private static let candidateSilenceMs = 128
 
   // MARK: Inputs
 
@@ -199,12 +188,13 @@ final class CallPipeline {
       decode(segment)
     case .resumed(let evidence):
       log("The caller goes on", evidence)
-      decodes.forgetCandidate()
+      if let guess = decodes.forgetCandidate() { count(guess, words: .partial) }
     case .speechEnded(let segment, let reason, let evidence):
       log("The turn is over", evidence, reason: reason.rawValue)
       let endpointMs = Int(max(0, evidence.position - segment.speechEnd)) / 16
       let final = Decodes.Final(
-        segment: segment, listen: turnListen, endpointMs: endpointMs, decided: at)
+        segment: segment, listen: turnListen, endpointMs: endpointMs, decided: at,
+        isByWords: reason == .grammarComplete)
       if let ready = decodes.end(final) { deliver(ready) } else if decodes.needsDecode(segment) { decode(segment) }
       history.trim(before: segment.end)
     case .falseStart(let interrupted, let evidence):
@@ -217,51 +207,59 @@ final class CallPipeline {
   }
 
   private func decode(_ segment: Segment) {
-    let ticket = decodes.start(segment, at: around.now())
+    let (ticket, wish) = decodes.start(segment, at: around.now())
     let post = around.post
     let now = around.now
-    let request = RecognitionRequest(segment: history.samples(segment.start, segment.end), listen: turnListen)
+    let request = RecognitionRequest(
+      segment: history.samples(segment.start, segment.end), listen: turnListen, isWanted: { wish.holds })
     around.recognizer.recognize(request) { post(.recognized(ticket, $0, at: now())) }
   }
 
   private func recognized(_ ticket: RecognitionTicket, _ outcome: RecognitionOutcome, at: Instant) {
-    guard let waited = decodes.finish(ticket, outcome, at: at) else { return }
-    var recognition = Recognition(transcript: "", confidence: 0, complete: false)
-    var kind = TranscriptionKind.noMatch
-    switch outcome {
-    case .recognized(let words):
-      recognition = words
-      kind = words.transcript.isEmpty ? .noMatch : waited.isFinal ? .final : .partial
+    switch decodes.finish(ticket, outcome, at: at) {
+    case .forgotten: break
+    case .final: while let ready = decodes.nextReady() { deliver(ready) }
+    case .candidate(let decoded):
+      guard case .recognized(let recognition) = decoded.outcome else { break }
+      if !recognition.transcript.isEmpty, !recognition.complete {
+        runtime.send(.speechPartial(transcript: recognition.transcript, atMs: milliseconds(at)))
+      }
+      let notice: RecognitionNotice = recognition.complete ? .complete : .nothing
+      act(endpointer.receive(.recognition(revision: ticket.revision, notice)), at: at)
+    }
+  }
+
+  /// Counts a decode once it is clear whether its words were a turn's or only a guess.
+  private func count(_ decoded: Decodes.Decoded, words: TranscriptionKind) {
+    let kind: TranscriptionKind
+    var confidence = 0.0
+    switch decoded.outcome {
+    case .recognized(let recognition):
+      kind = recognition.transcript.isEmpty ? .noMatch : words
+      confidence = recognition.confidence
     case .overflow:
       kind = .overflow
       around.logger.warning("No decoder has room: a turn stays without words")
     case .failed(let message):
       kind = .error
       around.logger.error("A turn cannot be recognised", metadata: ["error": "\(message)"])
+    case .dropped: return
     }
     around.metrics.recognized(
-      model: around.recognizer.model, type: kind, seconds: Double((at - waited.since).nanoseconds) / 1e9,
-      confidence: recognition.confidence)
-    if waited.isFinal {
-      while let ready = decodes.nextReady() { deliver(ready) }
-      return
-    }
-    if !recognition.transcript.isEmpty, !recognition.complete {
-      runtime.send(.speechPartial(transcript: recognition.transcript, atMs: milliseconds(at)))
-    }
-    let notice: RecognitionNotice = recognition.complete ? .complete : .nothing
-    act(endpointer.receive(.recognition(revision: ticket.revision, notice)), at: at)
+      model: around.recognizer.model, type: kind, seconds: decoded.seconds, confidence: confidence)
   }
 
   private func deliver(_ ready: Decodes.Ready) {
     let segment = ready.final.segment
+    let recognition = ready.recognition
+    count(ready.decoded, words: .final)
     around.logger.debug(
       "A turn is understood",
-      metadata: ["transcript": "\(ready.recognition.transcript)", "confidence": "\(ready.recognition.confidence)"])
+      metadata: ["transcript": "\(recognition.transcript)", "confidence": "\(recognition.confidence)"])
     runtime.send(
       .speechFinal(
         SpeechResult(
-          transcript: ready.recognition.transcript, confidence: ready.recognition.confidence,
+          transcript: recognition.transcript, confidence: recognition.confidence,
           language: ready.final.listen.language.isEmpty ? around.configuration.language : ready.final.listen.language,
           durationMs: Int(segment.speechEnd - segment.speechStart) / 16, startMs: milliseconds(segment.speechStart),
           endMs: milliseconds(segment.speechEnd), endpointMs: ready.final.endpointMs,

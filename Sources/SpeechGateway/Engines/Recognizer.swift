@@ -7,10 +7,14 @@ public struct RecognitionRequest: Sendable {
   public var segment: [Int16]
   /// What is expected.
   public var listen: ListenSpec
+  /// Whether anybody still waits for the words, asked when a decoder becomes free: a caller who goes on has made the guess
+  /// about what came before worthless.
+  public var isWanted: @Sendable () -> Bool
 
-  public init(segment: [Int16], listen: ListenSpec) {
+  public init(segment: [Int16], listen: ListenSpec, isWanted: @escaping @Sendable () -> Bool = { true }) {
     self.segment = segment
     self.listen = listen
+    self.isWanted = isWanted
   }
 }
 
@@ -35,6 +39,8 @@ public enum RecognitionOutcome: Sendable {
   case recognized(Recognition)
   /// All decoders are busy and the queue is full.
   case overflow
+  /// Nobody wanted it any more when its turn came.
+  case dropped
   /// The engine failed; a sentence for the log.
   case failed(String)
 }
@@ -45,7 +51,6 @@ public protocol Recognizer: Sendable {
   var model: String { get }
   /// Says that `listen` will be needed soon, so that its search can be made ready. Returns at once.
   func prepare(_ listen: ListenSpec)
-  /// Recognises in the background and calls `completion` exactly once, on any thread, at the latest after all earlier
-  /// requests. Never blocks.
+  /// Recognises in the background and calls `completion` exactly once, on any thread. Never blocks.
   func recognize(_ request: RecognitionRequest, completion: @escaping @Sendable (RecognitionOutcome) -> Void)
 }

@@ -2,7 +2,6 @@ import Base
 import CallLink
 import Logging
 import NIOConcurrencyHelpers
-import Synchronization
 
 /// The embedded recogniser: a bounded number of PocketSphinx decoders, each on a thread of its own, that decode whole
 /// segments against the listening state's grammar.
@@ -15,7 +14,7 @@ public final class PocketSphinxRecognizer: Recognizer {
   private static let maxSamples = 30 * 16_000
 
   private struct Job: Sendable {
-    var segment: [Int16]
+    var request: RecognitionRequest
     var grammar: SearchGrammar
     var completion: @Sendable (RecognitionOutcome) -> Void
   }
@@ -27,10 +26,12 @@ public final class PocketSphinxRecognizer: Recognizer {
 
   private let grammars = NIOLockedValueBox(Grammars())
   private let workers: WorkerThreads<Job>
-  private let metrics: any SpeechMetrics
+  private let freeSpeech: FreeSpeech
+  private let load: DecoderLoad
   private let logger: Logger
 
-  /// Loads the model once to see that it works; each worker loads its own decoder (15 ms, 5 MB) when it starts.
+  /// Loads the model once to see that it works; each worker loads its own decoder (15 ms, 5 MB) when it starts. The decoders for
+  /// free speech are only made when a state is open to any words, at most half as many.
   /// - Throws: ``SpeechSetupError`` where the model or the dictionary cannot be loaded.
   public init(
     model folder: String = SpeechGatewayConfiguration.debianPocketSphinxModel, workers count: Int = 4,
@@ -39,34 +40,33 @@ public final class PocketSphinxRecognizer: Recognizer {
   ) throws(SpeechSetupError) {
     let dictionary = try PronouncingDictionary(path: "\(folder)/cmudict-en-us.dict")
     _ = try SphinxDecoder(model: folder)
-    self.metrics = metrics
     self.logger = logger
-    let active = ActiveCount()
-    workers = WorkerThreads(
-      count: min(64, max(1, count)), niceness: 5, limit: max(1, queueDepth)
-    ) { next in
+    let load = DecoderLoad(metrics)
+    self.load = load
+    let count = min(64, max(1, count))
+    let limit = max(1, queueDepth)
+    freeSpeech = FreeSpeech(
+      model: folder, dictionary: dictionary, threads: max(1, count / 2), queueDepth: limit, load: load, logger: logger)
+    workers = WorkerThreads(count: count, niceness: 5, limit: limit) { next in
       var decoder = try? SphinxDecoder(model: folder)
       while let job = next({ decoder?.searches.contains($0.grammar.key) ?? false }) {
-        metrics.workersActive(active.add(1))
-        if decoder?.isWornOut ?? true { decoder = try? SphinxDecoder(model: folder) }
-        let outcome = Self.decode(job, with: decoder, dictionary: dictionary)
-        metrics.workersActive(active.add(-1))
+        let outcome = load.work(wanted: job.request.isWanted) {
+          if decoder?.isWornOut ?? true { decoder = try? SphinxDecoder(model: folder) }
+          return Self.decode(job, with: decoder, dictionary: dictionary)
+        }
         job.completion(outcome)
       }
     }
   }
 
-  private final class ActiveCount: Sendable {
-    private let count = Atomic<Int>(0)
-    func add(_ change: Int) -> Int { count.add(change, ordering: .relaxed).newValue }
-  }
-
   /// Ends the threads; what waits is answered as failed.
   public func shutdown() {
-    for job in workers.close() { job.completion(.failed("the recogniser is stopping")) }
+    for job in workers.close() { job.completion(load.stopping()) }
+    freeSpeech.shutdown()
   }
 
   public func prepare(_ listen: ListenSpec) {
+    if listen.isOpen { freeSpeech.prepare() }
     if case .failure(let error) = grammar(for: listen) {
       logger.warning(
         "A listening state's grammar is left out",
@@ -80,6 +80,32 @@ public final class PocketSphinxRecognizer: Recognizer {
   }
 
   public func recognize(
+    _ request: RecognitionRequest, completion: @escaping @Sendable (RecognitionOutcome) -> Void
+  ) {
+    var request = request
+    if request.segment.count > Self.maxSamples {
+      request.segment.removeSubrange(Self.maxSamples...)
+    }
+    guard request.listen.isOpen else {
+      search(request, completion: completion)
+      return
+    }
+    let freeSpeech = self.freeSpeech
+    let free = request
+    search(request) { outcome in
+      // What the state expects is heard far better than free speech is, so a good match of it is believed. There may be more
+      // to come, though: an open state's turn ends with silence only.
+      if case .recognized(var words) = outcome, words.confidence >= ConfidenceScale.preference {
+        words.complete = false
+        completion(.recognized(words))
+      } else {
+        freeSpeech.recognize(free, completion: completion)
+      }
+    }
+  }
+
+  /// Looks for what the state expects and nothing else.
+  private func search(
     _ request: RecognitionRequest, completion: @escaping @Sendable (RecognitionOutcome) -> Void
   ) {
     let grammar: SearchGrammar
@@ -99,10 +125,11 @@ public final class PocketSphinxRecognizer: Recognizer {
       completion(.recognized(Recognition(transcript: "", confidence: 0, complete: false)))
       return
     }
-    let segment =
-      request.segment.count > Self.maxSamples ? Array(request.segment.prefix(Self.maxSamples)) : request.segment
-    if !workers.submit(Job(segment: segment, grammar: grammar, completion: completion)) { completion(.overflow) }
-    metrics.queueDepth(workers.waiting)
+    load.waiting(1)
+    if !workers.submit(Job(request: request, grammar: grammar, completion: completion)) {
+      load.waiting(-1)
+      completion(.overflow)
+    }
   }
 
   private func grammar(for listen: ListenSpec) -> Result<SearchGrammar, SpeechSetupError> {
@@ -126,7 +153,7 @@ public final class PocketSphinxRecognizer: Recognizer {
     } catch {
       return .failed(error.message)
     }
-    guard let heard = job.segment.withUnsafeBufferPointer({ decoder.decode($0) }) else {
+    guard let heard = job.request.segment.withUnsafeBufferPointer({ decoder.decode($0) }) else {
       // No path through the search fits: speech outside it.
       return .recognized(Recognition(transcript: "", confidence: 0, complete: false))
     }
