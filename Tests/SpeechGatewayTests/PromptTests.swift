@@ -131,6 +131,28 @@ import Testing
     await rig.end()
   }
 
+  @Test func theNextPromptIsOnTheLineBeforeTheLastOneEnds() async throws {
+    let rig = try Rig(room: 16_000)
+    await rig.answer()
+    for n in 1...3 {
+      rig.runtime.order(.say(Prompt(id: PlaybackID(UInt32(n)), source: .text("one two three"))))
+    }
+    // Nothing has been played yet, and the second waits behind the first already.
+    _ = await rig.media.orders.wait {
+      $0.contains { if case .endOfAudio(PlaybackID(2)) = $0 { true } else { false } }
+    }
+    #expect(rig.media.line.current.played.values.allSatisfy { $0 == 0 })
+    // The third follows as soon as the first is over, while the second still plays.
+    rig.media.play(4_800)
+    _ = await rig.media.orders.wait {
+      $0.contains { if case .endOfAudio(PlaybackID(3)) = $0 { true } else { false } }
+    }
+    #expect(rig.media.line.current.waiting[PlaybackID(2)]?.count == 4_800)
+    await rig.playOut(until: Self.finished(3))
+    #expect(rig.media.line.current.heard.count == 9 * FakeVoice.wordSamples)
+    await rig.end()
+  }
+
   @Test func markupSaysWhenToPauseAndWhatToSay() async throws {
     let rig = try Rig()
     await rig.answer()
