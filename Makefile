@@ -26,7 +26,7 @@ test: ## set up and run every test (ONLY=SIPTests: one suite)
 	@scripts/test $(if $(ONLY),--filter '$(ONLY)')
 
 .PHONY: reference
-reference: ## write docs/configuration.md anew from the code
+reference: ## write the references and the schema of dialogs anew from the code
 	@PARLEY_WRITE_REFERENCE=1 scripts/test --filter ReferenceTests
 
 .PHONY: bench

@@ -4,15 +4,6 @@ import FoundationEssentials
 import Testing
 
 @Suite struct DocumentationTests {
-  @Test func thePageOfCodesIsTheTable() throws {
-    let path = "\(root)/docs/dialog-codes.md"
-    if ProcessInfo.processInfo.environment["PARLEY_WRITE_REFERENCE"] != nil {
-      try DialogCodePage.markdown.write(toFile: path, atomically: true, encoding: .utf8)
-    }
-    let page = try String(contentsOfFile: path, encoding: .utf8)
-    #expect(page == DialogCodePage.markdown, "write DialogCodePage.markdown to docs/dialog-codes.md")
-  }
-
   @Test func theGuidesExamplesAreClean() throws {
     let guide = try String(contentsOfFile: "\(root)/docs/dialogs.md", encoding: .utf8)
     var blocks: [String] = []

@@ -68,7 +68,7 @@ extension Declarations {
         KeyDeclaration("async", .bool, "Whether the dialog goes on without the answer", fallback: "false"),
         KeyDeclaration("filler_text", text, "Said when the answer takes longer than half a second"),
         KeyDeclaration("result_into", .name(.variable), "The variable that takes the answer's `data`"),
-      ]),
+      ], choice: ["service", "url"]),
     ActionDeclaration(
       "emit", "Sends an event to the API and to webhooks",
       [

@@ -42,10 +42,11 @@ extension Declarations {
       KeyDeclaration("mcp", .name(.service), "All tools of an MCP server of `integration.services`"),
       KeyDeclaration(
         "allow", .oneOrList(.name(.tool), limit: 100), "Only these tools of the MCP server", fallback: "all"),
-    ] + collectKeys)
+    ] + collectKeys, choice: ["hook", "builtin", "mcp"])
 
   static let toolHook = ShapeDeclaration(
-    "hook", "Where a tool of the model is answered; its arguments are the `payload` of the request.", hookKeys)
+    "hook", "Where a tool of the model is answered; its arguments are the `payload` of the request.", hookKeys,
+    choice: ["service", "url"])
 
   static let exit = ShapeDeclaration(
     "exit", title: "an exit", "A way out of an agent state that the model may choose.",

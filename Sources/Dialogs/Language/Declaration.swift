@@ -74,11 +74,14 @@ public struct ShapeDeclaration: Sendable {
   public var title: String
   public var summary: String
   public var keys: [KeyDeclaration]
+  /// Exactly one of these must be there; empty where there is no such choice.
+  var choice: [String]
   /// Every spelling of every key.
   private let index: [String: Int]
 
-  init(_ name: String, title: String? = nil, _ summary: String, _ keys: [KeyDeclaration]) {
+  init(_ name: String, title: String? = nil, _ summary: String, _ keys: [KeyDeclaration], choice: [String] = []) {
     self.name = name
+    self.choice = choice
     self.title = title ?? "`\(name)`"
     self.summary = summary
     self.keys = keys
@@ -110,9 +113,9 @@ public struct ActionDeclaration: Sendable {
 
   init(
     _ name: String, _ summary: String, _ keys: [KeyDeclaration], isCarriedOut: Bool = true,
-    aliasesInParams: [String: String] = [:], isOpen: Bool = false
+    aliasesInParams: [String: String] = [:], isOpen: Bool = false, choice: [String] = []
   ) {
-    shape = ShapeDeclaration(name, summary, keys)
+    shape = ShapeDeclaration(name, summary, keys, choice: choice)
     self.isCarriedOut = isCarriedOut
     self.aliasesInParams = aliasesInParams
     self.isOpen = isOpen

@@ -13,7 +13,9 @@ import Settings
 struct DialogCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "dialog", abstract: "Check dialogs, and talk to one in the terminal.",
-    subcommands: [CheckDialogCommand.self, SimulateDialogCommand.self, ImportDialogCommand.self])
+    subcommands: [
+      CheckDialogCommand.self, SimulateDialogCommand.self, ImportDialogCommand.self, SchemaDialogCommand.self,
+    ])
 }
 
 struct CheckDialogCommand: ParsableCommand {

@@ -1,25 +1,66 @@
 import Base
 
-/// The user's page on codes, made from the table of ``DialogCode`` so that it cannot fall behind.
+/// The user's pages on codes, made from the table of ``DialogCode`` so that they cannot fall behind.
 public enum DialogCodePage {
-  /// `docs/dialog-codes.md`.
-  public static var markdown: String {
+  /// `docs/dialogs/codes/README.md`.
+  public static var index: String {
     var page = """
       # Codes of dialog diagnostics
 
       `parley dialog check` prints one line per finding, `file:line:column: severity: code message (hint)`; with `--json` the
       same as data. Errors keep a dialog from being loaded (the others are not affected); warnings do not. Codes never change
-      their meaning. This page is made from the table in `Sources/Dialogs/Checking/DialogCode.swift`; a test compares them.
+      their meaning. These pages are made by `make reference` from the table in `Sources/Dialogs/Checking/DialogCode.swift`.
+
+      A file that is no YAML has a code that begins with `C`: `C001` for the syntax, `C002` for a key that stands twice, `C008`
+      for what is no text, `C009` for what is too large or too deep. [Configuration](../../configuration.md) lists them.
 
       """
     for severity in ["error", "warning"] {
-      page +=
-        "\n## \(severity == "error" ? "Errors" : "Warnings")\n\n| code | what | why, and how to mend it |\n|---|---|---|\n"
+      page += "\n## \(severity == "error" ? "Errors" : "Warnings")\n\n| code | what |\n|---|---|\n"
       for code in DialogCode.allCases where code.severity.rawValue == severity {
-        page += "| `\(code.rawValue)` | \(code.title) | \(code.explanation) |\n"
+        page += "| [`\(code.rawValue)`](\(code.rawValue).md) | \(code.title) |\n"
       }
     }
     return page
+  }
+
+  /// `docs/dialogs/codes/D001.md`, and so on.
+  /// - Parameter printed: what `parley dialog check` prints for the wrong files of the code's example.
+  public static func page(of code: DialogCode, printed: [Diagnostic]) -> String {
+    """
+    # \(code.rawValue): \(code.title)
+
+    \(code.explanation)
+
+    \(code.severity == .error ? "An error: the dialog is not loaded." : "A warning: the dialog is loaded.")
+
+    ## Wrong
+
+    \(blocks(code.example.wrong))
+    ```text
+    \(printed.map(\.description).joined(separator: "\n"))
+    ```
+
+    ## Right
+
+    \(blocks(code.example.right))
+    [All codes](README.md)
+
+    """
+  }
+
+  private static func blocks(_ files: [DialogExample.File]) -> String {
+    files.map { file in
+      (files.count > 1 ? "`\(file.name)`:\n\n" : "") + "```yaml\n\(shortened(file.yaml))```\n"
+    }.joined(separator: "\n")
+  }
+
+  /// Nobody wants to read the hundred lines that are too many.
+  private static func shortened(_ yaml: String) -> String {
+    var lines = yaml.split(separator: "\n", omittingEmptySubsequences: false)
+    guard lines.count > 40 else { return yaml }
+    lines.replaceSubrange(6..<(lines.count - 4), with: ["      # and so on, \(lines.count - 10) times more"])
+    return lines.joined(separator: "\n")
   }
 }
 
