@@ -47,19 +47,18 @@ struct WorkflowConversion: Sendable {
     let settings = readConfigurations()
     readGlobalNodes()
     nameStates()
-    let before = stateBeforeTheCall()
+    var entry = statesBeforeTheCall()
     for node in graph.nodes where node.kind.isConversation { addStates(of: node) }
     let hangup = webhooks()
     let outcome = outcome()
-    if let before { states.insert(before, at: 0) }
     if let apology {
       let words = Self.say("I am sorry, something went wrong. Please call again later.")
       states.append((key: apology, value: ["on_enter": [words], "terminal": true]))
     }
     if let ending { states.append((key: ending, value: ["terminal": true])) }
-    guard states.count <= DialogDecoder.stateLimit else {
+    guard entry.count + states.count <= DialogDecoder.stateLimit else {
       throw WorkflowImport.Failure(
-        "the workflow needs \(states.count) states; a dialog can have \(DialogDecoder.stateLimit)")
+        "the workflow needs \(entry.count + states.count) states; a dialog can have \(DialogDecoder.stateLimit)")
     }
     guard variables.count <= DialogDecoder.variableLimit else {
       throw WorkflowImport.Failure(
@@ -70,13 +69,14 @@ struct WorkflowConversion: Sendable {
       top.append((key: "description", value: .text(plain(graph.name, "workflow", "name", limit: 4_096))))
     }
     if variables.count > 0 { top.append((key: "variables", value: .map(variables.declarations))) }
-    top.append((key: "initial_state", value: .text(before?.key ?? stateNames[graph.start] ?? "")))
+    top.append((key: "initial_state", value: .text(entry.first?.key ?? stateNames[graph.start] ?? "")))
     if !settings.isEmpty { top.append((key: "settings", value: .map(settings))) }
     if !hangup.isEmpty {
       top.append((key: "on", value: [["event": "hangup", "do": .list(hangup)]]))
     }
     if !outcome.isEmpty { top.append((key: "outcome", value: .map(outcome))) }
-    top.append((key: "states", value: .map(states)))
+    entry += states
+    top.append((key: "states", value: .map(entry)))
     let yaml = "# Imported from a Dograh workflow.\n" + YAMLText.write(.map(top))
     guard yaml.utf8.count <= 1 << 20 else {
       throw WorkflowImport.Failure("the dialog would be larger than 1 MiB; divide the workflow")
@@ -84,7 +84,7 @@ struct WorkflowConversion: Sendable {
     // What holds for the global prompt is found again in every node that has it.
     var seen: Set<WorkflowImport.Note> = []
     return WorkflowImport.Outcome(
-      yaml: yaml, name: name, stateCount: states.count, notes: notes.filter { seen.insert($0).inserted })
+      yaml: yaml, name: name, stateCount: entry.count, notes: notes.filter { seen.insert($0).inserted })
   }
 
   private mutating func nameStates() {
@@ -325,24 +325,41 @@ struct WorkflowConversion: Sendable {
       "put the address and `auth` into integration.services, and name that `service` instead of `url`")
   }
 
-  /// A request before the conversation begins.
-  private mutating func stateBeforeTheCall() -> (key: String, value: YAMLNode)? {
-    guard let node = graph.node(graph.start), node.flag("pre_call_fetch_enabled") == true,
-      let start = stateNames[node.id],
+  /// What comes before the conversation: a request, and the caller's first words.
+  private mutating func statesBeforeTheCall() -> Pairs {
+    guard let node = graph.node(graph.start), var next = stateNames[node.id] else { return [] }
+    var entry: Pairs = []
+    if node.flag("wait_for_user_response") == true || node.flag("wait_for_user_greeting") == true {
+      let name = names.take("wait_for_caller", fallback: "wait_for_caller")
+      var listen: Pairs = [(key: "hints", value: ["hello", "hello who is there"])]
+      if let timeout = Self.seconds(node.data["wait_for_user_response_timeout"], in: 0.1...3_600) {
+        listen.append((key: "timeout", value: .text(timeout)))
+      }
+      entry.append(
+        (
+          key: name,
+          value: ["listen": .inline(.map(listen)), "transitions": Self.ways(["speech", "no_match", "no_input"], next)]
+        )
+      )
+      next = name
+    }
+    guard node.flag("pre_call_fetch_enabled") == true,
       var hook = hook(url: node.text("pre_call_fetch_url"), method: nil, node.place, "pre_call_fetch_url")
-    else { return nil }
+    else { return entry }
     credential(node.data["pre_call_fetch_credential_uuid"], node.place)
     note(
       .changed, node.place, "pre_call_fetch_url",
       "the request is a hook (docs/dialogs/language.md); its answer sets variables with `{\"variables\": {...}}`")
     hook.insert((key: "action", value: "call_hook"), at: 0)
     hook.append((key: "timeout", value: "5s"))
-    let state: YAMLNode = [
-      "on_enter": [.map(hook)],
-      "transitions": [
-        ["event": "hook_result", "target": .text(start)], ["event": "hook_error", "target": .text(start)],
-      ],
-    ]
-    return (key: names.take("before_call", fallback: "before_call"), value: state)
+    let name = names.take("before_call", fallback: "before_call")
+    entry.insert(
+      (key: name, value: ["on_enter": [.map(hook)], "transitions": Self.ways(["hook_result", "hook_error"], next)]),
+      at: 0)
+    return entry
+  }
+
+  private static func ways(_ events: [String], _ target: String) -> YAMLNode {
+    .list(events.map { ["event": .text($0), "target": .text(target)] })
   }
 }

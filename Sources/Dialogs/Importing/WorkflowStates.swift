@@ -71,9 +71,6 @@ extension WorkflowConversion {
         note(.lost, node.place, "delayed_start_duration", "a silence lasts at most 60 seconds")
       }
     }
-    if node.flag("wait_for_user_response") == true || node.flag("wait_for_user_greeting") == true {
-      note(.lost, node.place, "wait_for_user_response", "an agent state speaks first")
-    }
     if node.text("greeting_type") == "audio" || !node.text("greeting_recording_id").isEmpty,
       node.text("greeting").isEmpty
     {

@@ -64,6 +64,7 @@ public struct VirtualCall: Sendable {
   /// Sorted by time; what is of one time in the order it came.
   private var due: [Due] = []
   private var hangup: String?
+  private var isTransferring = false
   /// The call's record, as the runtime would keep it; nil where none is kept.
   private var record: [JournalEntry]?
 
@@ -124,8 +125,12 @@ public struct VirtualCall: Sendable {
   /// The caller presses a key.
   public mutating func press(_ key: Character) {
     note(.caller(.digit(key), wasHeard: !isEnded))
+    // What the dialog says in answer to the key is not cut by it.
+    let before = Set(queue.map(\.prompt.id))
     give(.digit(key))
-    if queue.first?.prompt.bargeIn == true, listening?.bargeIn ?? true { cutPrompts() }
+    if let first = queue.first?.prompt, first.bargeIn, before.contains(first.id), listening?.bargeIn ?? true {
+      cutPrompts()
+    }
   }
 
   /// Anything else that comes from outside.
@@ -163,6 +168,8 @@ public struct VirtualCall: Sendable {
   public var isCallersTurn: Bool {
     if isEnded { return true }
     if let first = due.first, first.at <= now { return false }
+    // Somebody else is being called; what comes of it is said by the test, or by the transfer's timer.
+    if isTransferring, queue.isEmpty { return true }
     return hangup == nil && session.isCallersTurn
   }
 
@@ -255,7 +262,9 @@ public struct VirtualCall: Sendable {
       case .cancelHook(let token): due.removeAll { $0.hook == token }
       case .askModel(let request): start(request)
       case .cancelModel(let token): due.removeAll { $0.model == token }
-      case .transfer(let transfer): note(.transferAsked(transfer))
+      case .transfer(let transfer):
+        isTransferring = true
+        note(.transferAsked(transfer))
       case .hold:
         note(.acted("hold"))
         schedule(Due(at: now, input: .callHeld))
@@ -270,7 +279,12 @@ public struct VirtualCall: Sendable {
       case .emit(let name, let data): note(.emitted(name: name, data: data))
       case .log: break
       case .hangup(let reason, let afterPlayback): hangUp(reason, afterPlayback: afterPlayback)
-      case .trace(let trace): note(.trace(trace))
+      case .trace(let trace):
+        switch trace {
+        case .stateTransition, .stayed, .eventIgnored: isTransferring = false
+        default: break
+        }
+        note(.trace(trace))
       }
     }
     hangUpIfDue()
