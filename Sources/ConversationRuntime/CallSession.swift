@@ -63,11 +63,12 @@ final class CallSession {
     openedAt = context.clock.now()
     let startedAtMs = context.clock.unixMilliseconds()
     let identity = catalog.identity(of: dialog.name)
+    let library = catalog.library(of: dialog.name)
     start = SessionStart(
       call: call.facts, dialogName: dialog.name, dialogVersion: dialog.version, dialogDigest: identity?.digest ?? "",
-      subDialogs: catalog.library(of: dialog.name).compactMapValues { catalog.identity(of: $0.name)?.digest },
+      subDialogs: library.compactMapValues { catalog.identity(of: $0.name)?.digest },
       limits: context.configuration.dialogLimits, startedAtMs: startedAtMs)
-    machine = DialogSession(dialog: dialog, call: start.call, limits: start.limits)
+    machine = DialogSession(dialog: dialog, call: start.call, library: library, limits: start.limits)
     recorder = SessionRecorder(
       session: call.session, dialogName: dialog.name, tenant: context.configuration.tenant, startedAtMs: startedAtMs,
       log: context.store, random: .fromSystem())

@@ -1,6 +1,7 @@
 import Base
 import CallLink
 import Dialogs
+import Storage
 
 // How the dialog machine's words become the hop's and the record's.
 
@@ -26,6 +27,15 @@ extension ListenSpec {
     self.init(
       phrases: listen.phrases, grammar: listen.grammar, language: listen.language, minSilenceMs: listen.minSilenceMs,
       speech: listen.speech, isOpen: listen.isOpen, bargeIn: listen.bargeIn)
+  }
+}
+
+extension RecordedLine {
+  /// A line of a session's record as a replay reads it.
+  public init(_ event: SessionEvent) {
+    var fields = event.fields
+    let atMs = fields.removeValue(forKey: "at_ms")?.intValue ?? 0
+    self.init(sequence: event.sequence, entry: JournalEntry(type: event.type, atMs: atMs, fields: fields))
   }
 }
 
