@@ -256,6 +256,28 @@ import Testing
     Mistake(
       "D035", "start:", "start -> b -> start",
       "states:\n  start: { agent: { prompt: hi, fallback: b } }\n  b: { on_enter: [{ action: goto, target: start }] }"),
+    Mistake(
+      "D039", "{ action: goto", "keep one",
+      state("transitions: [{ event: bye, do: [{ action: goto, target: start }], target: end }]")),
+    Mistake("D053", "{ event: hangup", "no state is entered", state("transitions: [{ event: hangup, target: end }]")),
+    Mistake(
+      "D053", "{ action: play", "nobody is there",
+      state("transitions: [{ event: hangup, do: [{ action: play_tts, text: bye }] }]")),
+    Mistake(
+      "D054", "start:", "no transition for `speech`",
+      state("listen: { hints: [a word] }\ntransitions: [{ event: no_input, target: end }]")),
+    Mistake(
+      "D054", "start:", "no transition for `dtmf`",
+      state("listen: { dtmf: { max_digits: 4 } }\ntransitions: [{ event: no_input, target: end }]")),
+    Mistake(
+      "D055", "sales", "sip:sales@*", "routing: { match: [{ sip_to: sales }] }\nstates: { start: { terminal: true } }"),
+    Mistake(
+      "D055", "sip:100", "sip:100@*",
+      "routing: { match: [{ sip_from: sip:100 }] }\nstates: { start: { terminal: true } }"),
+    Mistake("D005", "english", "no language", "language: english\nstates: { start: { terminal: true } }"),
+    Mistake("D005", "en_US", "no language", state("listen: { language: en_US }")),
+    Mistake(
+      "D022", "{ mcp: m, allow: [b]", "stands twice", agent("tools: [{ mcp: m, allow: [a] }, { mcp: m, allow: [b] }]")),
   ]
 
   @Test(arguments: mistakes) func everyMistakeIsNamed(_ mistake: Mistake) throws {

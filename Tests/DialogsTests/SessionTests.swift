@@ -30,6 +30,20 @@ import Testing
         terminal: true
     """
 
+  @Test func aWayWithoutATimeIsTakenAfterTheUsualOne() throws {
+    var call = try Call(
+      """
+      settings: { timeout: 4s }
+      states:
+        start: { timeout_next: end }
+        end: { terminal: true }
+      """)
+    call.wait(.seconds(3))
+    #expect(call.states == ["start"])
+    call.wait(.seconds(1))
+    #expect(call.states == ["start", "end"])
+  }
+
   @Test func promptsFollowEachOther() throws {
     var call = try Call(Self.menu)
     #expect(call.said == ["Welcome."])

@@ -37,6 +37,47 @@ extension FlowChecks {
       "add a transition for `transfer_result`; `status` says how it came out")
   }
 
+  // MARK: In vain
+
+  mutating func checkListening(_ state: DialogState) {
+    guard state.agent == nil else { return }
+    let all = state.transitions + dialog.transitions
+    func takes(_ events: Set<String>) -> Bool { all.contains { events.contains($0.event) } }
+    let collects = state.onEnter.contains { if case .collectDigits = $0.action { true } else { false } }
+    let listen = state.listen
+    let what: String
+    if !listen.hints.isEmpty || !listen.grammar.isEmpty, !takes(["speech", "speech_partial", "no_match", "*"]) {
+      what = "speech"
+    } else if listen.maxDigits != nil || listen.terminator != nil || listen.interDigitTimeout != nil, !collects,
+      !takes(["dtmf", "*"])
+    {
+      what = "dtmf"
+    } else {
+      return
+    }
+    source.report(
+      .uselessListening, state.position, "the state `\(state.name)` listens, but has no transition for `\(what)`",
+      "add one, or remove it from `listen`")
+  }
+
+  /// The last actions of a call are run when nobody can hear them.
+  mutating func checkTheEnd(_ transitions: [Transition]) {
+    for transition in transitions where transition.event == "hangup" {
+      if transition.target != nil {
+        source.report(
+          .afterTheEnd, transition.position, "after `hangup` no state is entered", "remove the `target`")
+      }
+      for step in transition.actions {
+        switch step.action {
+        case .setVariables, .callHook, .log, .emit: continue
+        default:
+          source.report(
+            .afterTheEnd, step.position, "after `hangup` nobody is there for this action", "remove it")
+        }
+      }
+    }
+  }
+
   // MARK: Events
 
   mutating func checkEvents(_ state: DialogState) {

@@ -48,6 +48,9 @@ public enum DialogCode: String, CaseIterable, Sendable {
   case unknownParameter = "D050"
   case sameRouting = "D051"
   case impossibleEvent = "D052"
+  case afterTheEnd = "D053"
+  case uselessListening = "D054"
+  case impossibleRule = "D055"
 
   /// Errors keep the dialog from being loaded; warnings do not.
   public var severity: Diagnostic.Severity { rawValue < "D030" ? .error : .warning }
@@ -101,6 +104,9 @@ public enum DialogCode: String, CaseIterable, Sendable {
     case .unknownParameter: "the other dialog has no such variable"
     case .sameRouting: "two dialogs answer the same calls"
     case .impossibleEvent: "event cannot happen here"
+    case .afterTheEnd: "nobody is there any more"
+    case .uselessListening: "nothing is done with what is heard"
+    case .impossibleRule: "rule fits no call"
     }
   }
 }

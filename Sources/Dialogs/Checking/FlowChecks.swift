@@ -23,10 +23,13 @@ struct FlowChecks {
       checkEvents(state)
       if let agent = state.agent { check(agent, of: state) }
       checkTransfers(state)
-      for transition in state.transitions { checkActions(transition.actions) }
+      checkListening(state)
+      checkTheEnd(state.transitions)
+      for transition in state.transitions { checkActions(of: transition) }
     }
     checkShadows(dialog.transitions)
-    for transition in dialog.transitions { checkActions(transition.actions) }
+    checkTheEnd(dialog.transitions)
+    for transition in dialog.transitions { checkActions(of: transition) }
     checkLoops()
     checkVariables()
   }
@@ -143,6 +146,15 @@ struct FlowChecks {
         break
       }
     }
+  }
+
+  private mutating func checkActions(of transition: Transition) {
+    checkActions(transition.actions)
+    guard transition.target != nil, let last = transition.actions.last else { return }
+    guard case .goto = last.action else { return }
+    source.report(
+      .unreachableAction, last.position, "this `goto` leads elsewhere than the transition's own `target`",
+      "keep one of them")
   }
 
   private mutating func checkActions(_ actions: [ActionStep]) {

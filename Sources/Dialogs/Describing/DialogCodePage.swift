@@ -140,6 +140,12 @@ extension DialogCode {
       "Two dialogs have the same rule. The first file answers, the other never does."
     case .impossibleEvent:
       "Nothing in this state raises the event, so its transition is never taken."
+    case .afterTheEnd:
+      "After a hangup nothing can be said and no state entered. Setting variables, `emit`, `log` and hooks still work."
+    case .uselessListening:
+      "The state tells the recogniser what to expect, or how keys end, but has no transition for it. It may be in the wrong state."
+    case .impossibleRule:
+      "Addresses of calls look like `sip:sales@example.com`, so a bare name fits none. `*` stands for the rest."
     }
   }
 }

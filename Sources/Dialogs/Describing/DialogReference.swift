@@ -71,6 +71,7 @@ public enum DialogReference {
     case .name(.variable): "variable"
     case .name(let kind): "name of \(kind.title)"
     case .word(let words): words.map { "`\($0)`" }.joined(separator: ", ")
+    case .language: "tag such as `en-US`"
     case .bool: "`true`, `false`"
     case .int(let range): "\(range.lowerBound) to \(range.upperBound)"
     case .number(let range): "\(short(range.lowerBound)) to \(short(range.upperBound))"

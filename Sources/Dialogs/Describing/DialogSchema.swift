@@ -140,6 +140,7 @@ public enum DialogSchema {
     case .condition: return ["type": scalar, "maxLength": .int(Int64(Expression.lengthLimit))]
     case .name(let kind): return name(kind)
     case .word(let words): return ["enum": .list(words.map { .string($0) })]
+    case .language: return ["type": scalar, "pattern": "^([A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*)?$", "maxLength": 35]
     case .bool: return ["type": "boolean"]
     case .int(let range):
       return [

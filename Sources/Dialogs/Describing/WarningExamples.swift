@@ -686,6 +686,87 @@ extension DialogExample {
               end: { terminal: true }
             """)
         ])
+    case .afterTheEnd:
+      DialogExample(
+        wrong: [
+          DialogExample.File(
+            "dialog.yaml",
+            """
+            states:
+              start:
+                on_enter:
+                  - { action: play_tts, text: "Hello." }
+                terminal: true
+            on:
+              - event: hangup
+                do:
+                  - { action: play_tts, text: "Goodbye." }
+            """)
+        ],
+        right: [
+          DialogExample.File(
+            "dialog.yaml",
+            """
+            states:
+              start:
+                on_enter:
+                  - { action: play_tts, text: "Hello." }
+                terminal: true
+            on:
+              - event: hangup
+                do:
+                  - { action: emit, name: call_lost, data: { who: "{{ who }}" } }
+            """)
+        ])
+    case .uselessListening:
+      DialogExample(
+        wrong: [
+          DialogExample.File(
+            "dialog.yaml",
+            """
+            states:
+              start:
+                listen: { hints: [opening hours, directions] }
+                transitions:
+                  - { event: dtmf, target: end }
+                  - { event: no_input, target: end }
+              end: { terminal: true }
+            """)
+        ],
+        right: [
+          DialogExample.File(
+            "dialog.yaml",
+            """
+            states:
+              start:
+                listen: { hints: [opening hours, directions] }
+                transitions:
+                  - { event: speech, target: end }
+                  - { event: dtmf, target: end }
+                  - { event: no_input, target: end }
+              end: { terminal: true }
+            """)
+        ])
+    case .impossibleRule:
+      DialogExample(
+        wrong: [
+          DialogExample.File(
+            "dialog.yaml",
+            """
+            routing: { match: [{ sip_to: sales }] }
+            states:
+              start: { terminal: true }
+            """)
+        ],
+        right: [
+          DialogExample.File(
+            "dialog.yaml",
+            """
+            routing: { match: [{ sip_to: "sip:sales@*" }] }
+            states:
+              start: { terminal: true }
+            """)
+        ])
     default: nil
     }
   }

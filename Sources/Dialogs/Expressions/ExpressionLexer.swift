@@ -27,7 +27,18 @@ struct ExpressionLexer {
     self.at = at
   }
 
-  private static let doubleSigns = ["==", "!=", "<=", ">=", "&&", "||", "}}"]
+  private static func doubleSign(_ a: Unicode.Scalar, _ b: Unicode.Scalar) -> String? {
+    switch (a, b) {
+    case ("=", "="): "=="
+    case ("!", "="): "!="
+    case ("<", "="): "<="
+    case (">", "="): ">="
+    case ("&", "&"): "&&"
+    case ("|", "|"): "||"
+    case ("}", "}"): "}}"
+    default: nil
+    }
+  }
 
   /// Reads again from `at`.
   mutating func goBack(to at: Int) { self.at = at }
@@ -46,8 +57,8 @@ struct ExpressionLexer {
     if c.digitValue != nil { return try number(from: start) }
     if c == "'" || c == "\"" { return try string(quote: c, from: start) }
     if at + 1 < scalars.count {
-      let two = text(at..<at + 2)
-      if Self.doubleSigns.contains(two) {
+      let next = scalars[at + 1]
+      if let two = Self.doubleSign(c, next) {
         at += 2
         if two == "&&" || two == "||" {
           throw Expression.Problem(

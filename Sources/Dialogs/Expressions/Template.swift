@@ -31,24 +31,26 @@ public struct Template: Sendable {
       return
     }
     var parts: [Part] = []
-    var text = ""
+    var textStart = 0
     var at = 0
-    while at < scalars.count {
-      if scalars[at] == "{", at + 1 < scalars.count, scalars[at + 1] == "{" {
-        if !text.isEmpty { parts.append(.text(text)) }
-        text = ""
-        var parser = try ExpressionParser(scalars: scalars, at: at + 2)
-        let (node, end) = try parser.parseInTemplate()
-        var expressionText = ""
-        expressionText.unicodeScalars.append(contentsOf: scalars[(at + 2)..<(end - 2)])
-        parts.append(.expression(Expression(source: expressionText, root: node, names: parser.names)))
-        at = end
-      } else {
-        text.unicodeScalars.append(scalars[at])
-        at += 1
-      }
+    func text(_ range: Range<Int>) -> String {
+      var text = ""
+      text.unicodeScalars.append(contentsOf: scalars[range])
+      return text
     }
-    if !text.isEmpty { parts.append(.text(text)) }
+    while at < scalars.count {
+      guard scalars[at] == "{", at + 1 < scalars.count, scalars[at + 1] == "{" else {
+        at += 1
+        continue
+      }
+      if at > textStart { parts.append(.text(text(textStart..<at))) }
+      var parser = try ExpressionParser(scalars: scalars, at: at + 2)
+      let (node, end) = try parser.parseInTemplate()
+      parts.append(.expression(Expression(source: text(at + 2..<end - 2), root: node, names: parser.names)))
+      at = end
+      textStart = end
+    }
+    if at > textStart { parts.append(.text(text(textStart..<at))) }
     self.parts = parts
   }
 

@@ -35,6 +35,8 @@ public indirect enum KeyKind: Sendable {
   /// A name of this kind.
   case name(NameKind)
   case word([String])
+  /// A tag of BCP 47.
+  case language
   case bool
   case int(ClosedRange<Int>)
   case number(ClosedRange<Double>)

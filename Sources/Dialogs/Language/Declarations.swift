@@ -3,7 +3,6 @@ public enum Declarations {
   /// Waiting for less than 100 ms would not let the caller breathe; a day is longer than any call.
   static let wait: KeyKind = .duration(.milliseconds(100) ... .seconds(86_400))
   static let digitCount: KeyKind = .int(1...DigitPattern.lengthLimit)
-  static let language: KeyKind = .text(limit: 35)
   static let text: KeyKind = .template(limit: Template.lengthLimit)
   static let address: KeyKind = .template(limit: 2_048)
   static let small: KeyKind = .template(limit: 256)
@@ -17,7 +16,7 @@ public enum Declarations {
       KeyDeclaration("version", .text(limit: 64), "For people"),
       KeyDeclaration("description", .text(limit: 4_096), "For people"),
       KeyDeclaration(
-        "language", language, "What caller and prompts speak, such as `en` or `en-US`", fallback: "as configured"),
+        "language", .language, "What caller and prompts speak, such as `en` or `en-US`", fallback: "as configured"),
       KeyDeclaration(
         "variables", .map(.variable, .either(.data, .shape(variable)), limit: DialogDecoder.variableLimit),
         "Names and first values; the first value fixes the type"),
@@ -85,7 +84,7 @@ public enum Declarations {
         "transitions", .list(.shape(transition), limit: DialogDecoder.transitionLimit),
         "Where events lead; the first one that fits is taken"),
       KeyDeclaration("timeout", wait, "How long the caller may stay silent in this state"),
-      KeyDeclaration("timeout_next", .name(.state), "The state to enter at the end of `timeout`"),
+      KeyDeclaration("timeout_next", .name(.state), "The state to enter at the end of `timeout`, or of the usual time"),
       KeyDeclaration("terminal", .bool, "Whether the call ends after the state's prompts", fallback: "false"),
       KeyDeclaration("agent", .shape(agent), "A language model that leads the conversation in this state"),
     ])
@@ -95,7 +94,7 @@ public enum Declarations {
     KeyDeclaration(
       "hints", .oneOrList(.text(limit: 256), limit: DialogDecoder.hintLimit), "Phrases the caller may say"),
     KeyDeclaration("grammar", .grammar, "A grammar in JSGF; without its header, the right-hand side of one rule"),
-    KeyDeclaration("language", language, "What the caller speaks", fallback: "the dialog's"),
+    KeyDeclaration("language", .language, "What the caller speaks", fallback: "the dialog's"),
     KeyDeclaration("min_silence_ms", .int(50...10_000), "Silence that ends a turn", fallback: "as configured"),
     KeyDeclaration("timeout", wait, "How long the caller may stay silent"),
     KeyDeclaration("barge_in", .bool, "Whether the caller may talk over the prompts"),

@@ -17,6 +17,13 @@ extension DialogDecoder {
         seen[name] = position
       }
     }
+    var servers: Set<String> = []
+    for tool in tools {
+      guard case .mcp(let service, _) = tool.work, !servers.insert(service).inserted else { continue }
+      source.report(
+        .duplicateName, tool.position, "the MCP server `\(service)` stands twice among the tools",
+        "name all its tools in one `allow`")
+    }
     let knowledge = source.items(members, "knowledge").compactMap { source.name($0, .document, "`knowledge`") }
     if knowledge.isEmpty, let tool = tools.first(where: { if case .searchKnowledge = $0.work { true } else { false } })
     {

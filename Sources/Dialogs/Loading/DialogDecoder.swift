@@ -37,7 +37,7 @@ struct DialogDecoder {
     let name = members["name"].flatMap { source.name($0, .dialog, "`name`") } ?? Self.baseName(source.file)
     let version = source.text(members, "version") ?? ""
     let description = source.optionalText(members, "description")
-    let language = source.optionalText(members, "language")
+    let language = source.language(members)
     decodeVariables(members)
     for builtin in Vocabulary.builtins { scope[builtin.name] = builtin.type }
     if let states = members["states"] { collectWrittenNames(inStates: states) }
@@ -208,9 +208,24 @@ struct DialogDecoder {
         source.report(
           .missingKey, item.position, "a routing rule is empty", "give it sip_to, sip_from, trunk or headers")
       }
+      for key in ["sip_to", "sip_from"] {
+        guard let node = members[key], let text = node.text, Self.isBareWord(text) else { continue }
+        source.report(
+          .impossibleRule, node.position,
+          "`\(key)` fits no address, because `\(text.prefix(80))` is only a part of one",
+          "write \"sip:\(text.split(separator: ":").last ?? "")@*\"")
+      }
       rules.append(rule)
     }
     return rules
+  }
+
+  /// A name or a number without a host, and without anything that could stand for one.
+  private static func isBareWord(_ text: String) -> Bool {
+    let lower = text.lowercased()
+    let rest = ["sip:", "sips:"].first { lower.hasPrefix($0) }.map { lower.dropFirst($0.utf8.count) } ?? lower[...]
+    return !rest.isEmpty && rest != "localhost"
+      && rest.unicodeScalars.allSatisfy { $0.isWord || $0 == "+" || $0 == "-" }
   }
 
   private mutating func decodeOutcome(_ node: SourceNode) -> OutcomeSettings? {

@@ -26,15 +26,17 @@ public enum DialogLoader {
   public static func unique(_ dialogs: [Dialog]) -> (dialogs: [Dialog], diagnostics: [Diagnostic]) {
     var kept: [Dialog] = []
     var diagnostics: [Diagnostic] = []
+    var files: [String: String] = [:]
     for dialog in dialogs {
-      if let first = kept.first(where: { $0.name == dialog.name }) {
+      if let first = files[dialog.name] {
         diagnostics.append(
           Diagnostic(
             code: DialogCode.duplicateDialog.rawValue, severity: .error, file: dialog.file, position: nil,
-            message: "the dialog `\(dialog.name)` already exists in \(first.file)",
+            message: "the dialog `\(dialog.name)` already exists in \(first)",
             hint: "give one of them another name"))
       } else {
         kept.append(dialog)
+        files[dialog.name] = dialog.file
       }
     }
     return (kept, diagnostics)

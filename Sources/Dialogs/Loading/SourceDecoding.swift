@@ -55,7 +55,8 @@ struct SourceDecoding {
   }
 
   func isNull(_ node: SourceNode) -> Bool {
-    if case .scalar = node.content { node.value == .null } else { false }
+    guard case .scalar(let text, let isQuoted) = node.content, !isQuoted, text.utf8.count <= 4 else { return false }
+    return text.isEmpty || node.value == .null
   }
 
   static func shape(_ node: SourceNode) -> String {
@@ -111,6 +112,25 @@ struct SourceDecoding {
       return nil
     }
     return value
+  }
+
+  /// A tag of BCP 47: `en`, `en-US`, `zh-Hans`. Empty: as configured.
+  mutating func language(_ members: Members) -> String {
+    guard let node = members["language"], !isNull(node), let text = text(node, "`language`", limit: 35) else {
+      return ""
+    }
+    let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+    let isTag =
+      text.isEmpty
+      || (2...3).contains(parts[0].utf8.count) && parts[0].allSatisfy { $0.isASCII && $0.isLetter }
+        && parts.dropFirst().allSatisfy {
+          (1...8).contains($0.utf8.count) && $0.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber) }
+        }
+    guard isTag else {
+      report(.badValue, node.position, "`\(text)` is no language", "write a tag such as en or en-US")
+      return ""
+    }
+    return text
   }
 
   mutating func word(_ node: SourceNode, _ what: String, of known: [String]) -> String? {

@@ -62,7 +62,7 @@ extension DialogDecoder {
         source.report(.badGrammar, grammar.position, "the grammar does not compile: \(error.message)")
       }
     }
-    listen.language = source.optionalText(members, "language")
+    listen.language = source.language(members)
     listen.minSilenceMs = source.int(members, "min_silence_ms")
     listen.timeout = source.duration(members, "timeout")
     listen.bargeIn = source.bool(members, "barge_in")

@@ -8,8 +8,11 @@ extension DialogSession {
     let state = frame.dialog.plan.states[stateIndex]
     let listening = frame.listenOverride?.timeout?.nanoseconds ?? state.listenNs
     // A state's own `timeout` also stands for its silence, unless it says how long it listens.
-    silence.set(ns: listening ?? (state.timeoutNs == nil ? frame.dialog.plan.timeoutNs ?? timeoutNs : nil))
-    stateTimer.set(ns: state.timeoutNs)
+    let usual = frame.dialog.plan.timeoutNs ?? timeoutNs
+    // Who says where to go without saying when means the usual time.
+    let own = state.timeoutNs ?? (state.timeoutTarget == nil ? nil : usual)
+    silence.set(ns: listening ?? (own == nil ? usual : nil))
+    stateTimer.set(ns: own)
   }
 
   /// Time only runs while it is the caller's turn: all prompts have ended, nobody speaks, no hook is waited for.
