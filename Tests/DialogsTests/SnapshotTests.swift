@@ -63,7 +63,8 @@ import Testing
       case 22:
         let token = hooks.isEmpty ? HookToken(9) : hooks.removeFirst().token
         return .hookError(token, error: "status", status: 500, message: "no")
-      case 23...25: return .modelSentence(model?.token ?? ModelToken(1), pick(["Well.", "It costs {{ nine }}.", "Yes?"]))
+      case 23...25:
+        return .modelSentence(model?.token ?? ModelToken(1), pick(["Well.", "It costs {{ nine }}.", "Yes?"]))
       case 26: return .modelToolCall(model?.token ?? ModelToken(1), toolCall())
       case 27...28: return .modelFinished(model?.token ?? ModelToken(1), reason: "stop", tokens: 3)
       case 29:

@@ -6,9 +6,12 @@ import Base
 public struct DialogSimulator: Sendable {
   /// Answers the dialog's hooks: question in, answer out; nil: `hook_error` with `unreachable`.
   public typealias HookAnswer = @Sendable (DialogHook) -> Value?
+  /// Answers for the language model; nil: it is unreachable.
+  public typealias ModelAnswer = @Sendable (ModelRequest) -> CallScript.ModelAnswer?
 
   private var session: DialogSession
   private let hooks: HookAnswer
+  private let models: ModelAnswer
   private var now = Instant.zero
   private let startMs: Int64
   private var lines: [String] = []
@@ -20,10 +23,12 @@ public struct DialogSimulator: Sendable {
 
   public init(
     dialog: Dialog, call: CallFacts = CallFacts(), variables: [String: Value] = [:], wallMs: Int64 = 0,
-    limits: DialogLimits = DialogLimits(), hooks: @escaping HookAnswer = { _ in nil }
+    library: [String: Dialog] = [:], limits: DialogLimits = DialogLimits(),
+    hooks: @escaping HookAnswer = { _ in nil }, models: @escaping ModelAnswer = { _ in nil }
   ) {
-    session = DialogSession(dialog: dialog, variables: variables, call: call, limits: limits)
+    session = DialogSession(dialog: dialog, variables: variables, call: call, library: library, limits: limits)
     self.hooks = hooks
+    self.models = models
     startMs = wallMs
   }
 
@@ -139,25 +144,61 @@ public struct DialogSimulator: Sendable {
           now += .milliseconds(ms)
         }
         if !prompt.loop { owed.append(.playbackFinished(prompt.id)) }
-      case .callHook(let hook):
-        let name = hook.service.isEmpty ? hook.url : hook.service + hook.path
-        if let answer = hooks(hook) {
-          lines.append("-- hook \(name): \(JSON.encode(answer))")
-          owed.append(.hookResult(hook.token, answer))
-        } else {
-          lines.append("-- hook \(name): unreachable")
-          owed.append(.hookError(hook.token, error: "unreachable", status: 0, message: "no answer is simulated"))
+      case .callHook(let hook): ask(hook)
+      case .cancelHook(let token):
+        owed.removeAll {
+          switch $0 {
+          case .hookResult(token, _), .hookError(token, _, _, _): true
+          default: false
+          }
         }
+      case .askModel(let request):
+        if let answer = models(request) {
+          owed += answer.inputs(for: request.token)
+        } else {
+          lines.append("-- model: unreachable")
+          owed.append(.modelFailed(request.token, error: "unreachable", message: "no answer is simulated"))
+        }
+      case .transfer(let transfer):
+        lines.append("-- transfers to \(transfer.target) (\(transfer.mode.rawValue)): unsupported")
+        owed.append(.transferResult(status: "unsupported"))
+      case .hold:
+        lines.append("-- hold")
+        owed.append(.callHeld)
+      case .unhold:
+        lines.append("-- unhold")
+        owed.append(.callResumed)
+      case .sendDigits: lines.append("-- sends keys")
+      case .record(let step):
+        lines.append("-- recording: \(step.operation.rawValue)")
+        if step.operation == .stop { owed.append(.recordingComplete) }
+      case .outcome(let outcome):
+        if !outcome.disposition.isEmpty { lines.append("-- outcome: \(outcome.disposition)") }
       case .emit(let name, let data): lines.append("-- emit \(name) \(JSON.encode(data))")
       case .log(let level, let message): lines.append("-- log \(level): \(message)")
       case .hangup(let reason, _):
         lines.append("-- hangs up (\(reason))")
         owed.append(.hangup(by: "dialog", reason: reason))
       case .trace(let trace): show(trace)
-      case .stop, .listen, .cancelHook, .askModel, .cancelModel, .transfer, .hold, .unhold, .sendDigits, .record,
-        .outcome:
-        break
+      case .stop, .listen, .cancelModel: break
       }
+    }
+  }
+
+  private mutating func ask(_ hook: DialogHook) {
+    let name =
+      switch hook.kind {
+      case .http: hook.service.isEmpty ? hook.url : hook.service + hook.path
+      case .listTools: "\(hook.service): tools"
+      case .callTool(let tool, _): "\(hook.service): \(tool)"
+      case .searchKnowledge(let query, _, _): "search `\(query)`"
+      }
+    if let answer = hooks(hook) {
+      lines.append("-- hook \(name): \(JSON.encode(answer))")
+      owed.append(.hookResult(hook.token, answer))
+    } else {
+      lines.append("-- hook \(name): unreachable")
+      owed.append(.hookError(hook.token, error: "unreachable", status: 0, message: "no answer is simulated"))
     }
   }
 
@@ -170,7 +211,9 @@ public struct DialogSimulator: Sendable {
     case .eventIgnored(_, let event): lines.append("-- \(event): no transition")
     case .failure(_, let code, let message): lines.append("!! \(code): \(message)")
     case .ended: lines.append("-- end of call")
-    case .stayed, .actionExecuted, .agentMessage, .toolCalled, .secretDecision: break
+    case .toolCalled(_, let tool, let arguments, let outcome):
+      lines.append("-- model: \(tool) \(JSON.encode(arguments)) (\(outcome))")
+    case .stayed, .actionExecuted, .agentMessage, .secretDecision: break
     }
   }
 }

@@ -112,7 +112,8 @@ extension AgentTalk.ToolCall {
   fileprivate init(_ reader: SnapshotReader) throws(SnapshotError) {
     guard let call = try reader.reader("call") else { throw reader.problem("call", "it is missing") }
     self.init(
-      call: try ModelToolCall(call), arguments: reader.value("data") ?? .null, result: try reader.optionalText("result"),
+      call: try ModelToolCall(call), arguments: reader.value("data") ?? .null,
+      result: try reader.optionalText("result"),
       collects: try reader.flag("collects"))
   }
 }

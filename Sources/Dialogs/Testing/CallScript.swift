@@ -31,6 +31,23 @@ public struct CallScript: Sendable, Hashable {
       self.failure = failure
       self.delay = delay
     }
+
+    /// What the client of the model would say, in order.
+    func inputs(for token: ModelToken) -> [DialogInput] {
+      var inputs = VirtualCall.sentences(of: text).map { DialogInput.modelSentence(token, $0) }
+      for (index, call) in calls.enumerated() {
+        let asked = ModelToolCall(
+          id: "\(token)-\(index + 1)", name: call.name, arguments: JSON.encode(call.arguments))
+        inputs.append(.modelToolCall(token, asked))
+      }
+      if let failure {
+        inputs.append(.modelFailed(token, error: failure, message: "as the test says"))
+      } else {
+        let reason = calls.isEmpty ? "stop" : "tool_calls"
+        inputs.append(.modelFinished(token, reason: reason, tokens: max(1, text.utf8.count / 4)))
+      }
+      return inputs
+    }
   }
 
   /// A tool or an exit that the model asks for.

@@ -356,22 +356,8 @@ public struct VirtualCall: Sendable {
         Due(
           at: now, input: .modelFailed(request.token, error: "unreachable", message: message), model: request.token))
     }
-    let at = now + answer.delay
-    func give(_ input: DialogInput) { schedule(Due(at: at, input: input, model: request.token)) }
-    for sentence in Self.sentences(of: answer.text) { give(.modelSentence(request.token, sentence)) }
-    for (index, call) in answer.calls.enumerated() {
-      let id = "\(request.token)-\(index + 1)"
-      give(
-        .modelToolCall(
-          request.token, ModelToolCall(id: id, name: call.name, arguments: JSON.encode(call.arguments))))
-    }
-    if let failure = answer.failure {
-      give(.modelFailed(request.token, error: failure, message: "as the test says"))
-    } else {
-      give(
-        .modelFinished(
-          request.token, reason: answer.calls.isEmpty ? "stop" : "tool_calls",
-          tokens: max(1, answer.text.utf8.count / 4)))
+    for input in answer.inputs(for: request.token) {
+      schedule(Due(at: now + answer.delay, input: input, model: request.token))
     }
   }
 
