@@ -6,7 +6,13 @@ import NIOCore
 
 /// One path and method of the API: what it takes, what it answers, and what does it. `GET /openapi.json` is made of these.
 struct APIRoute: Sendable {
-  enum Kind: Sendable { case string, integer, number, boolean, strings }
+  enum Kind: Sendable {
+    case string, integer, number, boolean, strings
+    /// A JSON object.
+    case object
+    /// Any JSON.
+    case any
+  }
 
   /// A value in the query or the body.
   struct Field: Sendable {
@@ -27,6 +33,8 @@ struct APIRoute: Sendable {
   var isOpen = false
   var query: [Field] = []
   var body: [Field] = []
+  /// Whether the body may also be YAML (`application/yaml` and its older names): the field `source` then, and no other.
+  var takesYAML = false
   /// Names of the answer's members, for the description.
   var answer: String
   var isStream = false
@@ -66,7 +74,7 @@ struct APIRequest: Sendable {
 
 /// What a route gives back.
 enum APIAnswer: Sendable {
-  case json(Value, status: HTTPResponse.Status = .ok)
+  case json(Value, status: HTTPResponse.Status = .ok, headers: HTTPFields = [:])
   case stream(ResponseBody)
 }
 
@@ -78,24 +86,32 @@ struct APIProblem: Error, Sendable {
   /// One sentence for this occurrence.
   var detail: String
   var headers: HTTPFields = [:]
+  /// Members beside those of the RFC.
+  var more: [String: Value] = [:]
 
-  init(_ status: HTTPResponse.Status, _ code: String, _ detail: String, headers: HTTPFields = [:]) {
+  init(
+    _ status: HTTPResponse.Status, _ code: String, _ detail: String, headers: HTTPFields = [:],
+    more: [String: Value] = [:]
+  ) {
     self.status = status
     self.code = code
     self.detail = detail
     self.headers = headers
+    self.more = more
   }
 
   static func badRequest(_ detail: String) -> APIProblem { APIProblem(.badRequest, "invalid_request", detail) }
 
   var response: Response {
-    let body: Value = [
-      "type": .string("urn:parley:problem:\(code)"), "title": .string(status.reasonPhrase),
-      "status": .int(Int64(status.code)), "detail": .string(detail),
-    ]
+    var members = more
+    members["type"] = .string("urn:parley:problem:\(code)")
+    members["title"] = .string(status.reasonPhrase)
+    members["status"] = .int(Int64(status.code))
+    members["detail"] = .string(detail)
     var headers = headers
     headers[.contentType] = "application/problem+json"
-    return Response(status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(string: JSON.encode(body))))
+    return Response(
+      status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(string: JSON.encode(.map(members)))))
   }
 }
 
@@ -116,11 +132,18 @@ enum APIInput {
       case .strings: typed = .list(value.split(separator: ",").map { .string(String($0)) })
       case .integer: typed = Int64(value).map { .int($0) } ?? .string(value)
       case .number: typed = Double(value).map { .double($0) } ?? .string(value)
+      case .object, .any: typed = .string(value)
       case .boolean: typed = value == "true" ? .bool(true) : value == "false" ? .bool(false) : .string(value)
       }
       values[name] = try check(typed, field)
     }
     return try complete(values, fields)
+  }
+
+  /// The body as YAML: what a dialog's author has at hand.
+  static func yaml(_ bytes: [UInt8], _ fields: [APIRoute.Field]) throws(APIProblem) -> [String: Value] {
+    guard let text = String(validating: bytes, as: UTF8.self) else { throw .badRequest("the body is not UTF-8") }
+    return try complete(["source": .string(text)], fields)
   }
 
   static func body(_ bytes: [UInt8], _ fields: [APIRoute.Field]) throws(APIProblem) -> [String: Value] {
@@ -153,6 +176,7 @@ enum APIInput {
     let fits: Bool
     switch (field.kind, value) {
     case (.string, .string), (.boolean, .bool), (.number, .double), (.number, .int), (.integer, .int): fits = true
+    case (.object, .map), (.any, _): fits = true
     case (.strings, .list(let items)): fits = items.allSatisfy { $0.stringValue != nil }
     default: fits = false
     }
@@ -218,6 +242,8 @@ extension APIRoute.Kind {
     case .number: "a number"
     case .boolean: "true or false"
     case .strings: "a list of texts"
+    case .object: "an object"
+    case .any: "a value"
     }
   }
 }

@@ -15,7 +15,9 @@ final class CallAPI: Sendable {
   let eventLog: any EventLog
   let directory: any SessionDirectory
   let commands: any CommandBus
-  let dialogs: @Sendable () -> [DialogListing]
+  let dialogs: any DialogStore
+  /// Dialogs that are being tried out now.
+  let simulations = Places()
   let logger: Logger
   let streams: EventStreams
   private let traffic: Traffic
@@ -23,7 +25,7 @@ final class CallAPI: Sendable {
 
   init(
     configuration: IntegrationConfiguration, eventLog: any EventLog, directory: any SessionDirectory,
-    commands: any CommandBus, dialogs: @escaping @Sendable () -> [DialogListing], logger: Logger
+    commands: any CommandBus, dialogs: any DialogStore, logger: Logger
   ) {
     self.configuration = configuration
     self.eventLog = eventLog
@@ -56,6 +58,12 @@ final class CallAPI: Sendable {
       response = problem.response
     } catch let error as StorageError where error.code == .unknownCursor {
       response = APIProblem.badRequest("`cursor` names no call: \(error)").response
+    } catch let error as StorageError where error.code == .notFound {
+      response = APIProblem(.notFound, "not_found", error.description).response
+    } catch let error as StorageError where error.code == .conflict {
+      response = APIProblem(.conflict, "conflict", error.description).response
+    } catch let error as StorageError where error.code == .limit {
+      response = APIProblem(.unprocessableContent, "limit", error.description).response
     } catch {
       logger.error("a request failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
       response = APIProblem(.internalServerError, "internal", "the request failed; the log says why").response
@@ -85,8 +93,9 @@ final class CallAPI: Sendable {
         .methodNotAllowed, "method_not_allowed", "\(request.uri.path) takes \(methods)", headers: [.allow: methods])
     }
     let query = try APIInput.query(request.uri.query, route.query)
-    let bytes = try await collect(request)
-    let body = try APIInput.body(bytes, route.body)
+    let bytes = try await collect(request, limit: route.takesYAML ? APILimits.dialogBodyBytes : APILimits.bodyBytes)
+    let isYAML = route.takesYAML && Self.isYAML(request.headers[.contentType])
+    let body = isYAML ? try APIInput.yaml(bytes, route.body) : try APIInput.body(bytes, route.body)
     let input = APIRequest(path: path, query: query, body: body, headers: request.headers, channel: channel)
     guard route.method == .post, let key = request.headers[.idempotencyKey] else {
       return Self.response(try await route.handle(input))
@@ -105,7 +114,11 @@ final class CallAPI: Sendable {
     }
     do {
       let answer = try await route.handle(input)
-      if case .json(let value, let status) = answer { answers.finish(key, value, status) } else { answers.forget(key) }
+      if case .json(let value, let status, _) = answer {
+        answers.finish(key, value, status)
+      } else {
+        answers.forget(key)
+      }
       return Self.response(answer)
     } catch {
       // A request that failed did nothing, so it may be tried again with its key.
@@ -124,31 +137,34 @@ final class CallAPI: Sendable {
 
   private static func response(_ answer: APIAnswer) -> Response {
     switch answer {
-    case .json(let value, let status):
-      Response(
-        status: status, headers: [.contentType: "application/json", .cacheControl: "no-store"],
-        body: .init(byteBuffer: ByteBuffer(string: JSON.encode(value))))
+    case .json(let value, let status, let more):
+      var headers = more
+      headers[.contentType] = "application/json"
+      headers[.cacheControl] = "no-store"
+      return Response(status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(string: JSON.encode(value))))
     case .stream(let body):
-      Response(
+      return Response(
         status: .ok,
         headers: [.contentType: "text/event-stream", .cacheControl: "no-store", .accelBuffering: "no"], body: body)
     }
   }
 
-  private func collect(_ request: Request) async throws -> [UInt8] {
-    if let text = request.headers[.contentLength], let length = Int(text), length > APILimits.bodyBytes {
-      throw Self.tooLarge
-    }
+  private func collect(_ request: Request, limit: Int) async throws -> [UInt8] {
+    let tooLarge = APIProblem(.contentTooLarge, "too_large", "a body has at most \(limit) bytes here")
+    if let text = request.headers[.contentLength], let length = Int(text), length > limit { throw tooLarge }
     var bytes: [UInt8] = []
     for try await part in request.body {
       bytes += part.readableBytesView
-      if bytes.count > APILimits.bodyBytes { throw Self.tooLarge }
+      if bytes.count > limit { throw tooLarge }
     }
     return bytes
   }
 
-  private static let tooLarge = APIProblem(
-    .contentTooLarge, "too_large", "a body has at most \(APILimits.bodyBytes) bytes")
+  /// RFC 9512, and the names from before it.
+  private static func isYAML(_ type: String?) -> Bool {
+    let name = type?.split(separator: ";").first?.lowercased().filter { !$0.isWhitespace } ?? ""
+    return ["application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"].contains(name)
+  }
 
   // MARK: Tokens
 
@@ -189,6 +205,21 @@ extension HTTPField.Name {
   // swift-format-ignore: NeverForceUnwrap
   /// Tells nginx not to hold an event stream back.
   static let accelBuffering = HTTPField.Name("X-Accel-Buffering")!
+}
+
+/// Counts what is under way and may not be more than a few.
+final class Places: Sendable {
+  private let taken = NIOLockedValueBox(0)
+
+  func enter(limit: Int) -> Bool {
+    taken.withLockedValue { taken in
+      if taken >= limit { return false }
+      taken += 1
+      return true
+    }
+  }
+
+  func leave() { taken.withLockedValue { $0 -= 1 } }
 }
 
 /// Counts the requests that are being answered, and the streams that are open.

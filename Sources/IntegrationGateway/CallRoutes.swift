@@ -1,4 +1,5 @@
 import Base
+import Dialogs
 import HTTPTypes
 import Settings
 import Storage
@@ -57,16 +58,21 @@ extension CallAPI {
             name: "barge_in", kind: .boolean, explanation: "Whether the caller may interrupt it", fallback: true),
         ], answer: "playback_id, estimated_duration_ms", handle: say),
       APIRoute(
-        method: .get, path: "/v1/dialogs", summary: "The dialogs that calls are routed to",
-        answer: "items, next_cursor",
-        handle: listDialogs),
+        method: .post, path: "/v1/calls/{id}/event", summary: "Tell the dialog of a call that something happened",
+        body: [
+          APIRoute.Field(
+            name: "name", kind: .string,
+            explanation: "The event that the dialog's transitions name: a letter, then letters, digits, `_`, `-`, `.`",
+            isRequired: true),
+          APIRoute.Field(name: "data", kind: .any, explanation: "What the dialog sees as `data`"),
+        ], answer: "accepted", handle: sendEvent),
       APIRoute(
         method: .get, path: "/openapi.json", summary: "This description", isOpen: true, answer: "OpenAPI 3.1",
         handle: { [self] _ in .json(openAPI) }),
-    ]
+    ] + dialogRoutes
   }
 
-  private static let limit = APIRoute.Field(
+  static let limit = APIRoute.Field(
     name: "limit", kind: .integer, explanation: "The longest page", fallback: .int(Int64(APILimits.defaultPage)),
     range: 1...Double(APILimits.page))
   private static let cursor = APIRoute.Field(
@@ -121,17 +127,7 @@ extension CallAPI {
       next: events.count > limit ? String(events[limit - 1].sequence) : nil)
   }
 
-  private func listDialogs(_ request: APIRequest) async throws -> APIAnswer {
-    page(
-      dialogs().map { dialog in
-        [
-          "name": .string(dialog.name), "version": .string(dialog.version), "description": .string(dialog.description),
-          "language": .string(dialog.language),
-        ]
-      }, next: nil)
-  }
-
-  private func page(_ items: [Value], next: String?) -> APIAnswer {
+  func page(_ items: [Value], next: String?) -> APIAnswer {
     .json(["items": .list(items), "next_cursor": next.map { .string($0) } ?? .null])
   }
 
@@ -174,6 +170,24 @@ extension CallAPI {
         text: text, voice: request.text("voice") ?? "", speed: request.body["speed"]?.doubleValue ?? 1,
         bargeIn: request.body["barge_in"]?.boolValue ?? true),
       to: request.session)
+  }
+
+  private func sendEvent(_ request: APIRequest) async throws -> APIAnswer {
+    let name = request.text("name") ?? ""
+    let isFit =
+      name.utf8.count <= 64 && name.utf8.first.map { $0 < 0x80 && Character(Unicode.Scalar($0)).isLetter } == true
+      && name.utf8.allSatisfy { byte in
+        byte < 0x80 && (Character(Unicode.Scalar(byte)).isLetter || Character(Unicode.Scalar(byte)).isNumber)
+          || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-") || byte == UInt8(ascii: ".")
+      }
+    guard isFit else {
+      throw APIProblem.badRequest("`name` has 1 to 64 letters, digits, `_`, `-` and `.`, a letter first")
+    }
+    // Nobody may pretend that the caller spoke or hung up.
+    guard !DialogLanguage.events.contains(name) else {
+      throw APIProblem.badRequest("`\(name)` is an event of the gateway itself; give yours another name")
+    }
+    return try await send(.event(name: name, data: request.body["data"] ?? .null), to: request.session)
   }
 
   private func send(_ command: CallCommand, to session: SessionID) async throws -> APIAnswer {

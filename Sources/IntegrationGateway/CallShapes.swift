@@ -12,7 +12,10 @@ enum CallShape {
     return [
       "id": .string(call.session.value), "state": .string(call.state.rawValue), "direction": .string(call.direction),
       "caller_id": .string(call.callerID), "called_number": .string(call.calledNumber),
-      "dialog_name": .string(call.dialogName), "current_state": .string(call.currentState),
+      "dialog_name": .string(call.dialogName), "dialog_version": .string(call.dialogVersion),
+      "dialog_number": call.dialogNumber == 0 ? .null : .int(Int64(call.dialogNumber)),
+      "dialog_digest": .string(call.dialogDigest), "outcome": .map(call.outcome),
+      "current_state": .string(call.currentState),
       "variables": .map(call.variables), "started_at": time(call.startedAtMs), "answered_at": time(call.answeredAtMs),
       "ended_at": time(call.endedAtMs), "end_reason": call.endReason.map { .string($0) } ?? .null,
       "duration_ms": .int(max(0, end - call.startedAtMs)),
@@ -26,10 +29,12 @@ enum CallShape {
 enum EventShape {
   /// The names that `event_types` takes.
   static let types = [
-    "call_started", "call_ringing", "call_answered", "call_held", "call_resumed", "call_transferred", "call_terminated",
-    "speech_started", "speech_partial", "speech_final", "dtmf_received", "state_transition", "action_executed",
-    "tts_started", "tts_completed", "tts_interrupted", "hook_result", "hook_error", "agent_message", "tool_called",
-    "turn_latency", "recording_ready", "transcript_ready", "quality", "custom_event", "error",
+    "call_started", "call_ringing", "call_answered", "call_held", "call_resumed", "call_transferred", "transfer_failed",
+    "call_terminated", "call_outcome", "call_review", "hangup", "amd_result", "speech_started", "speech_partial",
+    "speech_final", "dtmf_received", "custom_received", "state_transition", "action_executed", "secret_decision",
+    "tts_started", "tts_completed", "tts_interrupted", "hook_result", "hook_error", "model_sentence", "model_tool_call",
+    "model_finished", "model_error", "agent_message", "tool_called", "turn_latency", "recording_complete",
+    "recording_ready", "transcript_ready", "quality", "custom_event", "error",
   ]
 
   static func value(_ event: SessionEvent) -> Value {

@@ -25,25 +25,14 @@ public struct IntegrationError: Error, Sendable, CustomStringConvertible {
   public init(_ description: String) { self.description = description }
 }
 
-/// What `GET /v1/dialogs` says of one dialog.
-public struct DialogListing: Sendable, Hashable {
-  public var name: String
-  public var version: String
-  public var description: String
-  public var language: String
-
-  public init(name: String, version: String = "", description: String = "", language: String = "") {
-    self.name = name
-    self.version = version
-    self.description = description
-    self.language = language
-  }
-}
-
 /// Limits of the API, enforced at its edge.
 enum APILimits {
   /// Bodies of commands are small; the largest text to speak is 4096 characters.
   static let bodyBytes = 64 * 1024
+  /// A dialog of a mebibyte, in JSON.
+  static let dialogBodyBytes = 2 << 20
+  /// Dialogs that are tried out at once: each may keep a thread busy.
+  static let simulations = 2
   /// Open connections; more wait in the backlog.
   static let connections = 1024
   /// Event streams at once: each holds a connection and a buffer.

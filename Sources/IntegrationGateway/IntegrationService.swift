@@ -38,11 +38,11 @@ public final class IntegrationService: Sendable {
 
   /// - Parameters:
   ///   - group: event loops of the server and the client; not shut down here.
-  ///   - dialogs: what `GET /v1/dialogs` lists; asked at every request.
+  ///   - dialogs: the versions that the API shows and keeps.
   public init(
     configuration: IntegrationConfiguration, eventLog: any EventLog, directory: any SessionDirectory,
-    commands: any CommandBus, metrics: VoiceMetrics, group: any EventLoopGroup, logger: Logger,
-    dialogs: @escaping @Sendable () -> [DialogListing] = { [] }
+    commands: any CommandBus, dialogs: any DialogStore, metrics: VoiceMetrics, group: any EventLoopGroup,
+    logger: Logger
   ) {
     self.configuration = configuration
     self.group = group

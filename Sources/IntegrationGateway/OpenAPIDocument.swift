@@ -49,6 +49,14 @@ extension CallAPI {
         "description": "The id of the last event that was seen", "schema": ["type": "string"],
       ])
     }
+    if route.method == .put {
+      parameters += ["If-Match", "If-None-Match"].map { name in
+        [
+          "name": .string(name), "in": "header", "required": false,
+          "description": "Entity tags of the newest source (RFC 9110)", "schema": ["type": "string"],
+        ]
+      }
+    }
     if route.method == .post {
       parameters.append([
         "name": "Idempotency-Key", "in": "header", "required": false,
@@ -73,18 +81,21 @@ extension CallAPI {
     ]
     if route.isOpen { operation["security"] = [] }
     if !route.body.isEmpty {
-      operation["requestBody"] = [
-        "required": .bool(route.body.contains { $0.isRequired }),
-        "content": [
-          "application/json": [
-            "schema": [
-              "type": "object", "additionalProperties": false,
-              "required": .list(route.body.filter(\.isRequired).map { .string($0.name) }),
-              "properties": .map(
-                Dictionary(uniqueKeysWithValues: route.body.map { ($0.name, schema($0, explained: true)) })),
-            ]
+      var content: [String: Value] = [
+        "application/json": [
+          "schema": [
+            "type": "object", "additionalProperties": false,
+            "required": .list(route.body.filter(\.isRequired).map { .string($0.name) }),
+            "properties": .map(
+              Dictionary(uniqueKeysWithValues: route.body.map { ($0.name, schema($0, explained: true)) })),
           ]
-        ],
+        ]
+      ]
+      if route.takesYAML {
+        content["application/yaml"] = ["schema": ["type": "string", "description": "The field `source` alone"]]
+      }
+      operation["requestBody"] = [
+        "required": .bool(route.body.contains { $0.isRequired }), "content": .map(content),
       ]
     }
     return .map(operation)
@@ -98,6 +109,8 @@ extension CallAPI {
     case .integer: schema["type"] = "integer"
     case .number: schema["type"] = "number"
     case .boolean: schema["type"] = "boolean"
+    case .object: schema["type"] = "object"
+    case .any: break
     case .strings:
       schema["type"] = "array"
       schema["items"] = field.choices.isEmpty ? ["type": "string"] : ["type": "string", "enum": choices]

@@ -121,6 +121,8 @@ public struct RuntimeSettings: Sendable, Hashable {
 
   /// The folder that dialogs (`*.yaml`) are read from.
   public var dialogDir = "/etc/voice-gateway/dialogs/"
+  /// The folder of documents that agent states answer from; empty: `knowledge` below ``dialogDir``.
+  public var knowledgeDir = ""
   /// How long a state waits for its event where the dialog does not say.
   public var defaultTimeout: Duration = .seconds(10)
   public var maxConcurrentCalls = 100
@@ -130,6 +132,12 @@ public struct RuntimeSettings: Sendable, Hashable {
   /// Whether speech and digits stop prompts where the dialog does not say.
   public var bargeIn = true
   public var llm = LanguageModelSettings()
+
+  /// The folder behind ``knowledgeDir``.
+  public var knowledgePath: String {
+    if !knowledgeDir.isEmpty { return knowledgeDir }
+    return dialogDir.hasSuffix("/") ? dialogDir + "knowledge" : dialogDir + "/knowledge"
+  }
 
   public init() {}
 }

@@ -117,7 +117,12 @@ enum ConfigurationKeys {
   ]
 
   private static let runtime: [Field<RuntimeSettings>] = [
-    .key("dialog_dir", \.dialogDir, path, "The folder that dialogs (`*.yaml`) are read from."),
+    .key(
+      "dialog_dir", \.dialogDir, path,
+      "The folder that dialogs (`*.yaml`) are read from; changes are taken up within seconds."),
+    .key(
+      "knowledge_dir", \.knowledgeDir, .text("path"),
+      "Documents (`*.md`, `*.txt`) that agent states answer from; empty: `knowledge` below `dialog_dir`."),
     .key(
       "default_timeout", \.defaultTimeout, .duration(.milliseconds(100), .seconds(3600)),
       "How long a state waits where its dialog does not say."),

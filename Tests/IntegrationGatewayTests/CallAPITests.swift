@@ -117,12 +117,6 @@ import Testing
     }
   }
 
-  @Test func dialogsAreListed() async throws {
-    try await Gateway.with(dialogs: [DialogListing(name: "echo", version: "1.0")]) { gateway async throws in
-      #expect(try await gateway.get("/v1/dialogs").items.first?["name"] == "echo")
-    }
-  }
-
   // MARK: Acting
 
   @Test func hangingUpReachesTheCall() async throws {
@@ -142,6 +136,20 @@ import Testing
       _ = gateway.bus.register(SessionID("S 1/é")) { command in .done(fields: ["heard": .string("\(command)")]) }
       let answer = try await gateway.post("/v1/calls/S%201%2F%C3%A9/tts", "{\"text\": \"Hello\", \"barge_in\": false}")
       #expect(answer.json["heard"] == "say(text: \"Hello\", voice: \"\", speed: 1.0, bargeIn: false)")
+    }
+  }
+
+  @Test func anEventReachesTheDialogOfTheCall() async throws {
+    try await Gateway.with { gateway async throws in
+      _ = gateway.bus.register(SessionID("S1")) { command in
+        command == .event(name: "parcel.found", data: ["n": 3]) || command == .event(name: "bare", data: .null)
+          ? .done(fields: ["accepted": true]) : .refused("\(command)")
+      }
+      let answer = try await gateway.post(
+        "/v1/calls/S1/event", "{\"name\": \"parcel.found\", \"data\": {\"n\": 3}}")
+      #expect(answer.status == 200 && answer.json == ["accepted": true])
+      #expect(try await gateway.post("/v1/calls/S1/event", "{\"name\": \"bare\"}").status == 200)
+      #expect(try await gateway.post("/v1/calls/S2/event", "{\"name\": \"bare\"}").status == 404)
     }
   }
 
@@ -204,6 +212,15 @@ import Testing
     ("POST", "/v1/calls/S1/tts", "{\"text\": \"a\", \"spead\": 1}", 400, "unknown key `spead`; did you mean `speed`?"),
     ("POST", "/v1/calls/S1/tts", "[1]", 400, "the body must be a JSON object"),
     ("POST", "/v1/calls/S1/tts", "{", 400, "the body is invalid JSON at byte 1: expected a key"),
+    ("POST", "/v1/calls/S1/event", "{\"data\": 1}", 400, "`name` is missing"),
+    (
+      "POST", "/v1/calls/S1/event", "{\"name\": \"9a\"}", 400,
+      "`name` has 1 to 64 letters, digits, `_`, `-` and `.`, a letter first"
+    ),
+    (
+      "POST", "/v1/calls/S1/event", "{\"name\": \"hangup\"}", 400,
+      "`hangup` is an event of the gateway itself; give yours another name"
+    ),
     (
       "POST", "/v1/calls/S1/hangup", "{\"reason\": \"angry\"}", 400,
       "`reason`: `angry` is unknown; it is one of normal, busy, rejected, error"
@@ -241,7 +258,8 @@ import Testing
       #expect(schema?["properties"]?["speed"]?["maximum"] == 2.0)
       // Every path that is described answers something else than 404 for lack of a route.
       for path in paths.keys where path != "/v1/calls/events" {
-        let real = path.split(separator: "/").map { $0 == "{id}" ? "S1" : String($0) }.joined(separator: "/")
+        let real = path.split(separator: "/").map { $0 == "{id}" ? "S1" : $0 == "{name}" ? "menu" : String($0) }.joined(
+          separator: "/")
         let asked = try await gateway.get("/" + real)
         #expect(asked.json["type"] != "urn:parley:problem:not_found", "\(path)")
       }
@@ -255,7 +273,7 @@ import Testing
       settings.settings.apiPort = gateway.port
       let second = IntegrationService(
         configuration: settings, eventLog: gateway.store, directory: gateway.store, commands: gateway.bus,
-        metrics: .init(), group: HTTPClient.defaultEventLoopGroup, logger: quiet)
+        dialogs: gateway.dialogs, metrics: .init(), group: HTTPClient.defaultEventLoopGroup, logger: quiet)
       let error = await #expect(throws: IntegrationError.self) { try await second.start() }
       #expect(error?.description == "the API cannot listen on 127.0.0.1:\(gateway.port): Address already in use")
       await second.stop()

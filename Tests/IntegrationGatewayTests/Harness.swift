@@ -21,13 +21,14 @@ struct Gateway {
   let service: IntegrationService
   let port: Int
   let store: MemoryStore
+  let dialogs: SQLiteDialogStore
   let bus: MemoryCommandBus
   let metrics: VoiceMetrics
 
   /// Starts one for `body` and stops it afterwards.
   static func with(
     settings: IntegrationSettings = IntegrationSettings(), keepAlive: Duration = .seconds(15), streamBuffer: Int = 1024,
-    dialogs: [DialogListing] = [], _ body: (Gateway) async throws -> Void
+    _ body: (Gateway) async throws -> Void
   ) async throws {
     var settings = settings
     settings.listenAddress = "127.0.0.1"
@@ -37,14 +38,15 @@ struct Gateway {
     configuration.keepAliveInterval = keepAlive
     configuration.streamBuffer = streamBuffer
     let store = MemoryStore()
+    let dialogs = try SQLiteDialogStore.inMemory()
     let bus = MemoryCommandBus()
     let metrics = VoiceMetrics()
     let service = IntegrationService(
-      configuration: configuration, eventLog: store, directory: store, commands: bus, metrics: metrics,
-      group: MultiThreadedEventLoopGroup.singleton, logger: quiet, dialogs: { dialogs })
+      configuration: configuration, eventLog: store, directory: store, commands: bus, dialogs: dialogs,
+      metrics: metrics, group: MultiThreadedEventLoopGroup.singleton, logger: quiet)
     let port = try await service.start()
     do {
-      try await body(Gateway(service: service, port: port, store: store, bus: bus, metrics: metrics))
+      try await body(Gateway(service: service, port: port, store: store, dialogs: dialogs, bus: bus, metrics: metrics))
     } catch {
       await service.stop()
       throw error

@@ -36,6 +36,8 @@ struct CatalogAssembly: Sendable {
     var catalog: DialogCatalog
     /// By name; what the API shows.
     var statuses: [DialogStatus]
+    /// What is wrong among the dialogs, and in the store's; what is wrong in a file is said when it is read.
+    var remarks: [Diagnostic]
     /// Dialogs that take new calls, and dialogs whose newest text has errors.
     var serving: Int
     var broken: Int
@@ -104,13 +106,16 @@ struct CatalogAssembly: Sendable {
 
   // MARK: What serves
 
-  /// - Parameter place: the path that diagnostics name for a file.
-  mutating func assemble(_ stored: Stored, place: (String) -> String) -> Outcome {
+  /// - Parameters:
+  ///   - documents: the names of those that agent states can answer from; nil: not known yet.
+  ///   - place: the path that diagnostics name for a file.
+  mutating func assemble(_ stored: Stored, documents: Set<String>?, place: (String) -> String) -> Outcome {
     let owners = owners
     var statuses: [String: DialogStatus] = [:]
     var serving: [Dialog] = []
     var identities: [String: DialogIdentity] = [:]
     var findings: [Diagnostic] = []
+    var remarks: [Diagnostic] = []
     var used: Set<Key> = []
 
     func serve(_ dialog: Dialog, _ identity: DialogIdentity) {
@@ -174,6 +179,7 @@ struct CatalogAssembly: Sendable {
     for (name, version) in stored.published.sorted(by: { $0.key < $1.key }) where statuses[name] == nil {
       let source = check(version, "\(name).yaml", &used)
       findings += source.diagnostics
+      remarks += source.diagnostics
       if let dialog = source.dialog {
         serve(dialog, DialogIdentity(number: version.number, digest: version.digest))
         statuses[name] = status(dialog, .serving, version.number, "", source.diagnostics)
@@ -185,13 +191,29 @@ struct CatalogAssembly: Sendable {
     parsed = parsed.filter { used.contains($0.key) }
     let catalog = DialogCatalog(
       serving, identities: identities, diagnostics: findings, files: files.keys.sorted().map(place))
+    let missing = documents.map { documents in serving.flatMap { Self.missing(documents, $0) } } ?? []
     // What is wrong among the dialogs stands behind what is wrong with each.
-    for finding in catalog.diagnostics.dropFirst(findings.count) {
+    for finding in catalog.diagnostics.dropFirst(findings.count) + missing {
+      remarks.append(finding)
       for dialog in serving where dialog.file == finding.file { statuses[dialog.name]?.diagnostics.append(finding) }
     }
     return Outcome(
-      catalog: catalog, statuses: statuses.values.sorted { $0.dialog < $1.dialog }, serving: serving.count,
+      catalog: catalog, statuses: statuses.values.sorted { $0.dialog < $1.dialog }, remarks: remarks,
+      serving: serving.count,
       broken: statuses.values.filter { $0.state == .broken }.count)
+  }
+
+  /// Documents that a dialog names and nobody has.
+  private static func missing(_ documents: Set<String>, _ dialog: Dialog) -> [Diagnostic] {
+    dialog.states.compactMap(\.agent).flatMap { agent in
+      agent.knowledge.filter { !documents.contains($0) }.map { name in
+        Diagnostic(
+          code: CatalogCode.unknownDocument.rawValue, severity: .warning, file: dialog.file, position: agent.position,
+          message: "there is no document `\(name)`",
+          hint: nearest(to: name, in: documents.sorted()).map { "did you mean `\($0)`?" }
+            ?? "put \(name).md into runtime.knowledge_dir")
+      }
+    }
   }
 
   private func status(
@@ -226,7 +248,10 @@ struct CatalogAssembly: Sendable {
   }
 }
 
-/// Codes of what is to be said of a dialog beside what its text says.
+/// Codes of what only a gateway that serves can say of a dialog: `docs/dialogs/versions.md`, `docs/dialogs/knowledge.md`.
 enum CatalogCode: String {
-  case heldBack = "D060"
+  /// A rollback holds back what the file says.
+  case heldBack = "S001"
+  /// An agent state answers from a document that is not there.
+  case unknownDocument = "S002"
 }

@@ -18,6 +18,7 @@ public actor CatalogKeeper {
   private let metrics: CatalogMetrics
   private let nowMs: @Sendable () -> Int64
   private let logger: Logger
+  private let documents: @Sendable () async -> Set<String>?
   private let onChange: @Sendable (DialogCatalog) -> Void
 
   private var machine = FolderReload()
@@ -25,6 +26,9 @@ public actor CatalogKeeper {
   /// The last answer of the store: what is gone by while it does not answer.
   private var stored = CatalogAssembly.Stored()
   private var reported: [DialogStatus]?
+  private var remarks: Set<Diagnostic> = []
+  /// Listened to from the beginning, so that nothing is missed between the start and ``run(reloads:)``.
+  private let changes: AsyncStream<Void>
   /// What the log was told last, so that it is told once.
   private var complaint = ""
   private var tail: Task<Void, Never>?
@@ -34,18 +38,22 @@ public actor CatalogKeeper {
 
   /// - Parameters:
   ///   - folder: `runtime.dialog_dir`: a folder, or a single file.
+  ///   - documents: the names of the documents that agent states can answer from; nil: not known yet.
   ///   - onChange: gets each new catalog, not the first one.
   public init(
     folder: String, store: any DialogStore, metrics: CatalogMetrics = CatalogMetrics(),
     logger: Logger = Logger(label: "parley.dialogs"),
     nowMs: @escaping @Sendable () -> Int64 = { WallClock.nowMilliseconds() },
+    documents: @escaping @Sendable () async -> Set<String>? = { nil },
     onChange: @escaping @Sendable (DialogCatalog) -> Void
   ) {
     self.folder = folder
     self.store = store
+    changes = store.changes()
     self.metrics = metrics
     self.logger = logger
     self.nowMs = nowMs
+    self.documents = documents
     self.onChange = onChange
   }
 
@@ -80,7 +88,7 @@ public actor CatalogKeeper {
     if read(changed, gone: gone) || isForced { await rebuild() }
   }
 
-  /// Takes over what was published or rolled back in the store.
+  /// Takes over what was published or rolled back in the store, and documents that came or went.
   public func storeChanged() async { await inTurn { await $0.rebuild() } }
 
   /// Looks every ``interval``, when `reloads` says so (SIGHUP), and when the store changes; until the task is cancelled.
@@ -93,7 +101,7 @@ public actor CatalogKeeper {
         }
       }
       group.addTask { for await _ in reloads { await self.look(isForced: true) } }
-      let changes = store.changes()
+      let changes = changes
       group.addTask { for await _ in changes { await self.storeChanged() } }
     }
   }
@@ -177,8 +185,11 @@ public actor CatalogKeeper {
       // The folder serves all the same; only the numbers of its versions are not known.
       logger.error("the store of dialogs does not answer", metadata: ["reason": "\(error)"])
     }
-    let outcome = assembly.assemble(stored) { place($0) }
+    let documents = await documents()
+    let outcome = assembly.assemble(stored, documents: documents) { place($0) }
     catalog = outcome.catalog
+    tell(outcome.remarks.filter { !remarks.contains($0) })
+    remarks = Set(outcome.remarks)
     metrics.dialogs("serving", outcome.serving)
     metrics.dialogs("broken", outcome.broken)
     if reported != outcome.statuses {

@@ -5,33 +5,43 @@
 /// agree. So a copy that takes its time, and a ConfigMap whose `..data` link is swapped, are each taken as a whole. Where a
 /// folder never comes to rest (somebody logs into it), files that are at rest themselves are taken after
 /// ``impatience`` looks.
-struct FolderReload: Sendable {
+package struct FolderReload: Sendable {
   /// What can be told of a file without reading it. A link is followed, so a swapped one shows another inode.
-  struct Stamp: Hashable, Sendable {
-    var size: Int64
-    var modifiedNs: Int64
+  package struct Stamp: Hashable, Sendable {
+    package var size: Int64
+    package var modifiedNs: Int64
     /// Changes with every change of the file, also where its time of modification was set back.
-    var changedNs: Int64
-    var inode: UInt64
-    var device: UInt64
+    package var changedNs: Int64
+    package var inode: UInt64
+    package var device: UInt64
+
+    package init(size: Int64, modifiedNs: Int64, changedNs: Int64, inode: UInt64, device: UInt64) {
+      self.size = size
+      self.modifiedNs = modifiedNs
+      self.changedNs = changedNs
+      self.inode = inode
+      self.device = device
+    }
   }
 
-  enum Decision: Equatable, Sendable {
+  package enum Decision: Equatable, Sendable {
     case nothing
     /// Read these (paths, sorted), then call ``read(_:gone:)``; `gone` were there before.
     case read(changed: [String], gone: [String])
   }
 
   /// Looks after which a folder that does not come to rest is taken file by file.
-  static let impatience = 10
+  package static let impatience = 10
 
   /// The stamps with which each file was read last.
-  private(set) var settled: [String: Stamp] = [:]
+  package private(set) var settled: [String: Stamp] = [:]
   private var last: [String: Stamp] = [:]
   private var restless = 0
 
+  package init() {}
+
   /// - Parameter isForced: read what differs now, at rest or not, and everything else too: somebody asked for it.
-  mutating func look(_ found: [String: Stamp], isForced: Bool = false) -> Decision {
+  package mutating func look(_ found: [String: Stamp], isForced: Bool = false) -> Decision {
     let before = last
     last = found
     if isForced {
@@ -56,7 +66,7 @@ struct FolderReload: Sendable {
   }
 
   /// The files were read (or could not be: that is settled, too, until they change).
-  mutating func read(_ changed: [String], gone: [String]) {
+  package mutating func read(_ changed: [String], gone: [String]) {
     for path in changed { settled[path] = last[path] }
     for path in gone { settled[path] = nil }
   }

@@ -19,10 +19,11 @@ import Telemetry
 final class Gateway: Sendable {
   private let health: HealthState
   private let telemetry: TelemetryServer
-  private let store: any SessionStore
   private let closeStore: @Sendable () async -> Void
   private let integration: IntegrationService
   private let runtime: ConversationService
+  /// Keeps the dialogs in step with their folder and the store.
+  private let watch: Task<Void, Never>
   private let speech: SpeechService
   private let media: MediaGateway
   private let logger: Logger
@@ -49,9 +50,6 @@ final class Gateway: Sendable {
   private static func start(
     _ plan: ServePlan, _ settings: Configuration, _ logger: Logger, _ undo: Undo
   ) async throws -> Gateway {
-    // Dialogs first: without one, no call can be answered, and a mistake in one is the likeliest thing to be wrong.
-    let catalog = try loadDialogs(settings.runtime.dialogDir, logger)
-
     // Telemetry: metrics and health listen before anything else, so that a start can be watched.
     let metrics = VoiceMetrics()
     let health = HealthState()
@@ -64,40 +62,54 @@ final class Gateway: Sendable {
     let metricsPort = try await telemetry.start()
     undo.add { await telemetry.stop() }
 
-    // Storage: the record of calls, and the way back from the API to a call.
+    // Storage: the record of calls, the versions of dialogs, and the way back from the API to a call.
     try makeFolder(settings.storage.dataDir)
     try makeFolder(settings.storage.objectsPath)
-    let store: any SessionStore
-    let closeStore: @Sendable () async -> Void
-    if let path = settings.storage.databasePath {
-      let sqlite = try SQLiteStore(path: path, nowMs: WallClock.nowMilliseconds(), logger: logger)
-      store = sqlite
-      closeStore = { await sqlite.close() }
-    } else {
-      let memory = MemoryStore()
-      store = memory
-      closeStore = { memory.close() }
-    }
-    undo.add(closeStore)
+    let stores = try Stores.open(settings.storage, logger: logger)
+    undo.add(stores.close)
+    let store = stores.sessions
     let commands = MemoryCommandBus()
+
+    // Documents: searched by words, and by meaning where there is a model for it.
+    let llm = settings.runtime.llm
+    let embeddings = llm.embeddingsURL.isEmpty ? nil : EmbeddingClient(settings: llm, group: group, logger: logger)
+    undo.add { await embeddings?.shutdown() }
+    let librarian = KnowledgeKeeper(
+      folder: settings.runtime.knowledgePath, store: stores.documents, embedder: embeddings, logger: logger)
+
+    // Dialogs: without one, no call can be answered, and a mistake in one is the likeliest thing to be wrong.
+    let serving = NIOLockedValueBox<ConversationService?>(nil)
+    let keeper = CatalogKeeper(
+      folder: settings.runtime.dialogDir, store: stores.dialogs, metrics: CatalogMetrics(metrics), logger: logger,
+      documents: { await librarian.names },
+      onChange: { catalog in serving.withLockedValue { $0 }?.replaceCatalog(catalog) })
+    let catalog = try await loadDialogs(keeper, settings.runtime.dialogDir)
 
     // Integration: asks the customer's backends, serves the API.
     let tokens = try apiTokens(settings)
     var integrationConfiguration = IntegrationConfiguration(settings: settings.integration, tokens: tokens.all)
     integrationConfiguration.product = "Parley/\(Build.version)"
-    let listings = catalog.dialogs.map {
-      DialogListing(name: $0.name, version: $0.version, description: $0.description, language: $0.language)
-    }
     let integration = IntegrationService(
-      configuration: integrationConfiguration, eventLog: store, directory: store, commands: commands, metrics: metrics,
-      group: group, logger: logger, dialogs: { listings })
+      configuration: integrationConfiguration, eventLog: store, directory: store, commands: commands,
+      dialogs: stores.dialogs, metrics: metrics, group: group, logger: logger)
     undo.add { await integration.stop() }
     let apiPort = try await integration.start()
 
     // Runtime: the dialogs of calls.
     let runtime = ConversationService(
       configuration: RuntimeConfiguration(settings.runtime), catalog: catalog, integration: integration.hooks,
-      store: store, commands: commands, metrics: RuntimeMetrics(metrics), logger: logger)
+      store: store, commands: commands,
+      knowledge: Knowledge(stores.documents) { await embeddings?.vector(of: $0) }, metrics: RuntimeMetrics(metrics),
+      logger: logger)
+    serving.withLockedValue { $0 = runtime }
+    let watch = Task {
+      let reloads = ReloadSignals()
+      async let documents: Void = librarian.run { await keeper.storeChanged() }
+      await keeper.run(reloads: reloads.signals)
+      await documents
+      withExtendedLifetime(reloads) {}
+    }
+    undo.add { watch.cancel() }
 
     // Speech: hears and speaks. Loads the models, so it fails here where one is missing.
     let speech = try SpeechService(
@@ -117,24 +129,28 @@ final class Gateway: Sendable {
     health.started()
 
     return Gateway(
-      health: health, telemetry: telemetry, store: store, closeStore: closeStore, integration: integration,
-      runtime: runtime, speech: speech, media: media, logger: logger,
+      health: health, telemetry: telemetry,
+      closeStore: {
+        await embeddings?.shutdown()
+        await stores.close()
+      }, integration: integration,
+      runtime: runtime, watch: watch, speech: speech, media: media, logger: logger,
       listening: Listening(
         sip: media.listeningAddresses, apiPort: apiPort, metricsPort: metricsPort, token: tokens.made,
         dialogs: catalog.dialogs.map(\.name), settings: settings))
   }
 
   private init(
-    health: HealthState, telemetry: TelemetryServer, store: any SessionStore,
-    closeStore: @escaping @Sendable () async -> Void, integration: IntegrationService, runtime: ConversationService,
+    health: HealthState, telemetry: TelemetryServer, closeStore: @escaping @Sendable () async -> Void,
+    integration: IntegrationService, runtime: ConversationService, watch: Task<Void, Never>,
     speech: SpeechService, media: MediaGateway, logger: Logger, listening: Listening
   ) {
     self.health = health
     self.telemetry = telemetry
-    self.store = store
     self.closeStore = closeStore
     self.integration = integration
     self.runtime = runtime
+    self.watch = watch
     self.speech = speech
     self.media = media
     self.logger = logger
@@ -154,6 +170,8 @@ final class Gateway: Sendable {
   /// Stops from left to right: no packet finds a role that is gone, and the record is closed last.
   func stop() async {
     await media.stop()
+    watch.cancel()
+    await watch.value
     runtime.endAll()
     await runtime.waitUntilIdle(limit: .seconds(2))
     speech.shutdown()
@@ -164,24 +182,16 @@ final class Gateway: Sendable {
 
   // MARK: Pieces
 
-  /// A dialog with mistakes is refused and explained while the others serve; a folder without any that can serve is an error.
-  private static func loadDialogs(_ folder: String, _ logger: Logger) throws(CommandFailure) -> DialogCatalog {
+  /// A dialog with mistakes is refused and explained while the others serve; a folder whose files are all refused, with
+  /// nothing in the store in their place, is an error. An empty folder waits for the API.
+  private static func loadDialogs(_ keeper: CatalogKeeper, _ folder: String) async throws -> DialogCatalog {
     let catalog: DialogCatalog
     do {
-      catalog = try DialogCatalog.load(path: folder)
+      catalog = try await keeper.start()
     } catch {
       throw CommandFailure("the dialogs cannot be loaded: \(error) (runtime.dialog_dir)")
     }
-    for diagnostic in catalog.diagnostics {
-      logger.log(
-        level: diagnostic.severity == .error ? .error : .warning,
-        diagnostic.severity == .error ? "dialog refused" : "dialog has a flaw",
-        metadata: [
-          "code": "\(diagnostic.code)", "place": "\(diagnostic.file):\(diagnostic.position?.description ?? "1:1")",
-          "reason": "\(diagnostic.message)", "hint": "\(diagnostic.hint)",
-        ])
-    }
-    if catalog.dialogs.isEmpty {
+    if catalog.dialogs.isEmpty, !catalog.files.isEmpty {
       throw CommandFailure("no dialog in \(folder) can serve (runtime.dialog_dir); 'parley dialog check' explains why")
     }
     return catalog
@@ -223,7 +233,8 @@ struct Listening: Sendable {
 
   var lines: [String] {
     let api = settings.integration.listenAddress, metrics = settings.observability.metrics
-    var lines = ["dialogs: \(dialogs.joined(separator: ", "))"]
+    let names = dialogs.isEmpty ? "none yet: every call is refused" : dialogs.joined(separator: ", ")
+    var lines = ["dialogs: \(names)"]
     lines += sip.map { "SIP      \($0)" }
     lines.append("API      http://\(reachable(api)):\(apiPort)/v1/calls")
     lines.append("metrics  http://\(reachable(metrics.listenAddress)):\(metricsPort)\(metrics.path)")

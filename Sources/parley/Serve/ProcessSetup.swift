@@ -48,3 +48,19 @@ struct StopSignals {
     }
   }
 }
+
+/// SIGHUP as a stream: read the dialogs again, now.
+struct ReloadSignals {
+  let signals: AsyncStream<Void>
+  private let source: any DispatchSourceSignal
+
+  init() {
+    let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    signals = stream
+    // The default action would end the process: a terminal that goes away must not end calls.
+    signal(SIGHUP, SIG_IGN)
+    source = DispatchSource.makeSignalSource(signal: SIGHUP, queue: .global())
+    source.setEventHandler { continuation.yield() }
+    source.resume()
+  }
+}

@@ -1,0 +1,309 @@
+import Base
+import Dialogs
+import HTTPTypes
+import Settings
+import Storage
+import Telemetry
+
+// What the API does with dialogs. Versions live in the store; the runtime watches it and says there what serves.
+
+extension CallAPI {
+  var dialogRoutes: [APIRoute] {
+    [
+      APIRoute(
+        method: .get, path: "/v1/dialogs", summary: "The dialogs, by name, and what serves",
+        query: [
+          Self.limit,
+          APIRoute.Field(name: "cursor", kind: .string, explanation: "The `next_cursor` of the page before"),
+        ],
+        answer: "items of name, status, number, published, latest, version, file, diagnostics; next_cursor",
+        handle: listDialogs),
+      APIRoute(
+        method: .get, path: "/v1/dialogs/{name}", summary: "One dialog with a source",
+        query: [
+          APIRoute.Field(
+            name: "version", kind: .integer, explanation: "The number of a version; absent: the newest",
+            range: 1...Double(Int32.max))
+        ], answer: "the dialog, source, and the version that the source is; `ETag` names the newest source",
+        handle: showDialog),
+      APIRoute(
+        method: .put, path: "/v1/dialogs/{name}",
+        summary: "Keep a source as the next version, a draft. `If-Match` and `If-None-Match: *` are heeded",
+        body: [
+          Self.source(required: true),
+          APIRoute.Field(name: "note", kind: .string, explanation: "Why, for people", fallback: ""),
+          APIRoute.Field(name: "author", kind: .string, explanation: "Who, for people", fallback: ""),
+        ], takesYAML: true, answer: "the version, and diagnostics; a draft may have errors, what is published may not",
+        handle: putDialog),
+      APIRoute(
+        method: .get, path: "/v1/dialogs/{name}/versions", summary: "The versions of a dialog, newest first",
+        query: [
+          Self.limit, APIRoute.Field(name: "cursor", kind: .integer, explanation: "Versions older than this one"),
+        ],
+        answer: "items, next_cursor", handle: listVersions),
+      APIRoute(
+        method: .post, path: "/v1/dialogs/{name}/publish", summary: "Serve new calls by a version",
+        body: [Self.version(required: true)], answer: "the version", handle: publishDialog),
+      APIRoute(
+        method: .post, path: "/v1/dialogs/{name}/rollback",
+        summary: "Publish an older version that was published before",
+        body: [Self.version(required: false)], answer: "the version", handle: rollBackDialog),
+      APIRoute(
+        method: .post, path: "/v1/dialogs/{name}/check", summary: "What is wrong with a source, for editors",
+        body: [Self.source(required: false), Self.version(required: false)], takesYAML: true,
+        answer: "ok, name, diagnostics of code, severity, line, column, message, hint", handle: checkDialog),
+      APIRoute(
+        method: .post, path: "/v1/dialogs/{name}/simulate",
+        summary:
+          "One turn in text: words, `#1` for keys, an empty line for silence, `?` for unclear speech, `!name` for an event",
+        body: [
+          Self.source(required: false), Self.version(required: false),
+          APIRoute.Field(name: "steps", kind: .strings, explanation: "The caller's lines before this turn"),
+          APIRoute.Field(name: "input", kind: .string, explanation: "The caller's line; absent: the call begins"),
+          APIRoute.Field(name: "variables", kind: .object, explanation: "Values at the start of the call"),
+          APIRoute.Field(name: "hooks", kind: .object, explanation: "What each service answers, by its name"),
+          APIRoute.Field(name: "caller_id", kind: .string, explanation: "Who calls", fallback: "anonymous"),
+        ], takesYAML: true, answer: "lines, state, variables, ended", handle: simulateDialog),
+    ]
+  }
+
+  private static func source(required: Bool) -> APIRoute.Field {
+    APIRoute.Field(
+      name: "source", kind: .string,
+      explanation: "The dialog in YAML" + (required ? "" : "; absent: a version that is stored"), isRequired: required)
+  }
+
+  private static func version(required: Bool) -> APIRoute.Field {
+    APIRoute.Field(
+      name: "version", kind: .integer, explanation: "The number of a version", isRequired: required,
+      range: 1...Double(Int32.max))
+  }
+
+  // MARK: Reading
+
+  private func listDialogs(_ request: APIRequest) async throws -> APIAnswer {
+    let limit = request.integer("limit") ?? APILimits.defaultPage
+    let records = try await dialogs.dialogs(limit: limit + 1, after: request.text("cursor"))
+    return page(
+      records.prefix(limit).map { .map(DialogShape.value($0)) },
+      next: records.count > limit ? records[limit - 1].name : nil)
+  }
+
+  private func showDialog(_ request: APIRequest) async throws -> APIAnswer {
+    let record = try await record(request)
+    var members = DialogShape.value(record)
+    let number = request.integer("version") ?? record.latest
+    if number > 0 {
+      let version = try await version(number, of: record.name)
+      members["source"] = .string(version.source)
+      members["source_version"] = DialogShape.value(version, withSource: false)
+    }
+    var headers: HTTPFields = [:]
+    if record.latest > 0 { headers[.eTag] = DialogShape.tag(number: record.latest, digest: record.latestDigest) }
+    return .json(.map(members), headers: headers)
+  }
+
+  private func listVersions(_ request: APIRequest) async throws -> APIAnswer {
+    let name = try await record(request).name
+    let limit = request.integer("limit") ?? APILimits.defaultPage
+    let versions = try await dialogs.versions(of: name, limit: limit + 1, before: request.integer("cursor"))
+    return page(
+      versions.prefix(limit).map { DialogShape.value($0, withSource: false) },
+      next: versions.count > limit ? String(versions[limit - 1].number) : nil)
+  }
+
+  private func record(_ request: APIRequest) async throws -> DialogRecord {
+    let name = request.path["name"] ?? ""
+    guard let record = try await dialogs.dialog(name) else {
+      let known = try await dialogs.dialogs(limit: StorageLimits.page, after: nil).map(\.name)
+      let near = nearest(to: name, in: known).map { "; did you mean `\($0)`?" } ?? ""
+      throw APIProblem(.notFound, "no_such_dialog", "there is no dialog `\(name)`" + near)
+    }
+    return record
+  }
+
+  private func version(_ number: Int, of name: String) async throws -> DialogVersion {
+    guard let version = try await dialogs.version(number, of: name) else {
+      throw APIProblem(.notFound, "no_such_version", "there is no version \(number) of a dialog `\(name)`")
+    }
+    return version
+  }
+
+  // MARK: Changing
+
+  private func putDialog(_ request: APIRequest) async throws -> APIAnswer {
+    let name = try Self.newName(request)
+    let source = request.text("source") ?? ""
+    let checked = Self.check(source, name: name)
+    if let other = checked.dialog?.name, other != name {
+      throw APIProblem(
+        .unprocessableContent, "name_differs", "the source names the dialog `\(other)`, the path names `\(name)`")
+    }
+    let before = try await dialogs.dialog(name)
+    let tag = before.flatMap { record in
+      record.latest > 0 ? DialogShape.tag(number: record.latest, digest: record.latestDigest) : nil
+    }
+    let isConditional = try Self.heedConditions(request.headers, tag: tag)
+    let version: DialogVersion
+    do {
+      version = try await dialogs.keep(
+        [
+          DialogDraft(
+            dialog: name, source: source, origin: .api, author: request.text("author") ?? "",
+            note: request.text("note") ?? "")
+        ], publish: false, expecting: isConditional ? before?.latest ?? 0 : nil, nowMs: WallClock.nowMilliseconds())[0]
+    } catch let error as StorageError where error.code == .conflict {
+      throw APIProblem(.preconditionFailed, "changed", error.description)
+    }
+    return .json(
+      [
+        "version": DialogShape.value(version, withSource: false), "ok": .bool(checked.isOK),
+        "diagnostics": DialogLoader.report(checked.diagnostics),
+      ], status: version.number == before?.latest ? .ok : .created,
+      headers: [.eTag: DialogShape.tag(number: version.number, digest: version.digest)])
+  }
+
+  private func publishDialog(_ request: APIRequest) async throws -> APIAnswer {
+    let record = try await record(request)
+    let version = try await version(request.integer("version") ?? 0, of: record.name)
+    try Self.requireSound(version)
+    return .json(
+      DialogShape.value(
+        try await dialogs.publish(record.name, version: version.number, nowMs: WallClock.nowMilliseconds()),
+        withSource: false))
+  }
+
+  private func rollBackDialog(_ request: APIRequest) async throws -> APIAnswer {
+    let record = try await record(request)
+    if let number = request.integer("version") { try Self.requireSound(try await version(number, of: record.name)) }
+    return .json(
+      DialogShape.value(
+        try await dialogs.rollback(
+          record.name, version: request.integer("version"), nowMs: WallClock.nowMilliseconds()), withSource: false))
+  }
+
+  private static func requireSound(_ version: DialogVersion) throws {
+    let checked = check(version.source, name: version.dialog)
+    guard checked.isOK else {
+      throw APIProblem(
+        .unprocessableContent, "dialog_has_errors", "version \(version.number) has errors and cannot serve",
+        more: ["diagnostics": DialogLoader.report(checked.diagnostics)])
+    }
+  }
+
+  /// RFC 9110 section 13.1. Returns whether there was any condition.
+  private static func heedConditions(_ headers: HTTPFields, tag: String?) throws -> Bool {
+    func tags(_ text: String) -> [String] {
+      text.split(separator: ",").map { String($0.drop(while: \.isWhitespace)) }.map { text in
+        String(text.reversed().drop(while: \.isWhitespace).reversed())
+      }
+    }
+    if let wanted = headers[.ifMatch] {
+      guard let tag, tags(wanted).contains(where: { $0 == "*" || $0 == tag }) else {
+        throw APIProblem(
+          .preconditionFailed, "changed", tag.map { "the newest source is \($0)" } ?? "there is no such dialog yet")
+      }
+      return true
+    }
+    if let unwanted = headers[.ifNoneMatch] {
+      if let tag, tags(unwanted).contains(where: { $0 == "*" || $0 == tag }) {
+        throw APIProblem(.preconditionFailed, "exists", "the dialog is there already; its newest source is \(tag)")
+      }
+      return true
+    }
+    return false
+  }
+
+  private static func newName(_ request: APIRequest) throws -> String {
+    let name = request.path["name"] ?? ""
+    let isFit =
+      (1...64).contains(name.utf8.count)
+      && name.utf8.allSatisfy { byte in
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+          UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."):
+          true
+        default: false
+        }
+      }
+    guard isFit, !name.hasPrefix(".") else {
+      throw APIProblem.badRequest("a dialog's name has 1 to 64 letters, digits, `_`, `-` and `.`")
+    }
+    return name
+  }
+
+  // MARK: Checking and trying out
+
+  private func checkDialog(_ request: APIRequest) async throws -> APIAnswer {
+    let (checked, name) = try await subject(request)
+    return .json([
+      "ok": .bool(checked.isOK), "name": .string(checked.dialog?.name ?? name),
+      "diagnostics": DialogLoader.report(checked.diagnostics),
+    ])
+  }
+
+  private func simulateDialog(_ request: APIRequest) async throws -> APIAnswer {
+    let (checked, _) = try await subject(request)
+    guard let dialog = checked.dialog else {
+      throw APIProblem(
+        .unprocessableContent, "dialog_has_errors", "the dialog has errors and cannot be tried",
+        more: ["diagnostics": DialogLoader.report(checked.diagnostics)])
+    }
+    var steps: [String] = []
+    if case .list(let items)? = request.body["steps"] { steps = items.compactMap(\.stringValue) }
+    guard steps.count <= Simulation.stepLimit else {
+      throw APIProblem.badRequest("`steps` has at most \(Simulation.stepLimit) lines")
+    }
+    let input = request.text("input")
+    guard (steps + [input ?? ""]).allSatisfy({ $0.count <= Simulation.lineCharacters }) else {
+      throw APIProblem.badRequest("a line of the caller has at most \(Simulation.lineCharacters) characters")
+    }
+    func map(_ name: String) -> [String: Value] {
+      if case .map(let members)? = request.body[name] { members } else { [:] }
+    }
+    let question = Simulation.Question(
+      dialog: dialog, callerID: request.text("caller_id") ?? "", variables: map("variables"), hooks: map("hooks"),
+      steps: steps, input: input, wallMs: WallClock.nowMilliseconds())
+    guard simulations.enter(limit: APILimits.simulations) else {
+      throw APIProblem(
+        .serviceUnavailable, "busy", "\(APILimits.simulations) dialogs are being tried already",
+        headers: [.retryAfter: "1"])
+    }
+    defer { simulations.leave() }
+    // Not on an event loop: a dialog may compute for a while.
+    let answer = await Task.detached { Simulation.answer(question) }.value
+    guard let answer else {
+      throw APIProblem(
+        .unprocessableContent, "took_too_long",
+        "the dialog computed for more than \(Simulation.timeLimit.milliseconds) ms")
+    }
+    return .json(answer)
+  }
+
+  /// The source of the body, or a version that is stored.
+  private func subject(_ request: APIRequest) async throws -> (CheckedSource, name: String) {
+    if let source = request.text("source") {
+      guard request.integer("version") == nil else {
+        throw APIProblem.badRequest("`source` and `version` exclude each other")
+      }
+      let name = try Self.newName(request)
+      return (Self.check(source, name: name), name)
+    }
+    let record = try await record(request)
+    let number = request.integer("version") ?? record.published ?? record.latest
+    guard number > 0 else {
+      throw APIProblem(.notFound, "no_such_version", "no version of `\(record.name)` is stored; send a `source`")
+    }
+    return (Self.check(try await version(number, of: record.name).source, name: record.name), record.name)
+  }
+
+  private static func check(_ source: String, name: String) -> CheckedSource {
+    let file = "\(name).yaml"
+    do {
+      let outcome = DialogLoader.load(try YAML.read(source, file: file), file: file)
+      return CheckedSource(dialog: outcome.dialog, diagnostics: outcome.diagnostics)
+    } catch {
+      return CheckedSource(dialog: nil, diagnostics: error.all)
+    }
+  }
+}
