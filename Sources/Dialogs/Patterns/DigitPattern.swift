@@ -116,4 +116,22 @@ public struct DigitPattern: Sendable {
     }
     return zip(mine, theirs).allSatisfy { $1.isSubset(of: $0) }
   }
+
+  /// Keys that fit; empty where none were found, which takes a regular expression of a rare kind.
+  func sample(using random: inout some RandomNumberGenerator) -> String {
+    func keys(_ count: Int) -> String {
+      String((0..<count).map { _ in Character(String(Int.random(in: 0...9, using: &random))) })
+    }
+    switch form {
+    case .keys(let sets, let rest):
+      let fixed = String(sets.compactMap { $0.sorted().randomElement(using: &random) })
+      return rest ? fixed + keys(Int.random(in: 1...4, using: &random)) : fixed
+    case .regex(let regex):
+      for attempt in 0..<200 {
+        let candidate = keys(1 + attempt % 12)
+        if regex.occurs(in: candidate) { return candidate }
+      }
+      return ""
+    }
+  }
 }

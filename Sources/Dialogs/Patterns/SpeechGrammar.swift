@@ -8,6 +8,19 @@ struct SpeechGrammar {
 
   /// A complete grammar, header included.
   let source: String
+  private let bodies: [String: Part]
+  private let publicRules: [String]
+
+  /// What a rule's right-hand side is made of.
+  private indirect enum Part {
+    case word(String)
+    case rule(String)
+    case sequence([Part])
+    case choice([Part])
+    case optional(Part)
+    /// `*` and `+`.
+    case repeated(Part, atLeast: Int)
+  }
 
   /// Recognisers compile grammars into search graphs in memory; menus and dates are a hundredth of this.
   static let lengthLimit = 32 * 1_024
@@ -20,6 +33,31 @@ struct SpeechGrammar {
     var reader = Reader(source)
     try reader.grammar()
     self.source = source
+    bodies = reader.bodies
+    publicRules = reader.publicRules
+  }
+
+  /// Something that a caller could say to fit the grammar.
+  func sample(using random: inout some RandomNumberGenerator) -> String {
+    var words: [String] = []
+    if let rule = publicRules.randomElement(using: &random), let body = bodies[rule] {
+      say(body, &words, using: &random)
+    }
+    return words.joined(separator: " ")
+  }
+
+  private func say(_ part: Part, _ words: inout [String], using random: inout some RandomNumberGenerator) {
+    // Nobody says more in one breath, and nested repetitions could.
+    guard words.count < 100 else { return }
+    switch part {
+    case .word(let word): words.append(word)
+    case .rule(let name): if let body = bodies[name] { say(body, &words, using: &random) }
+    case .sequence(let parts): for part in parts { say(part, &words, using: &random) }
+    case .choice(let parts): if let part = parts.randomElement(using: &random) { say(part, &words, using: &random) }
+    case .optional(let part): if Bool.random(using: &random) { say(part, &words, using: &random) }
+    case .repeated(let part, let least):
+      for _ in 0..<Int.random(in: least...least + 2, using: &random) { say(part, &words, using: &random) }
+    }
   }
 
   private enum Token: Equatable {
@@ -34,6 +72,8 @@ struct SpeechGrammar {
     private var at = 0
     private var token = Token.end
     private var rules: [String: Set<String>] = [:]
+    private(set) var bodies: [String: Part] = [:]
+    private(set) var publicRules: [String] = []
     private var current = ""
 
     init(_ source: String) { characters = Array(source) }
@@ -47,23 +87,21 @@ struct SpeechGrammar {
       guard case .word = token else { throw Problem(message: "the grammar has no name") }
       try advance()
       try expect(";")
-      var hasPublic = false
       while token != .end {
         if token == .word("import") { throw Problem(message: "`import` is not supported") }
-        if token == .word("public") {
-          hasPublic = true
-          try advance()
-        }
+        let isPublic = token == .word("public")
+        if isPublic { try advance() }
         guard case .rule(let name) = token else { throw Problem(message: "a rule `<name> = ...;` is expected") }
         guard rules[name] == nil else { throw Problem(message: "the rule <\(name)> is defined twice") }
         rules[name] = []
+        if isPublic { publicRules.append(name) }
         current = name
         try advance()
         try expect("=")
-        try alternatives(depth: 0)
+        bodies[name] = try alternatives(depth: 0)
         try expect(";")
       }
-      guard hasPublic else { throw Problem(message: "no rule is `public`") }
+      guard !publicRules.isEmpty else { throw Problem(message: "no rule is `public`") }
       for (name, used) in rules.sorted(by: { $0.key < $1.key }) {
         for rule in used.sorted() where rules[rule] == nil {
           throw Problem(message: "the rule <\(rule)> that <\(name)> uses does not exist")
@@ -72,17 +110,18 @@ struct SpeechGrammar {
       try refuseRecursion()
     }
 
-    private mutating func alternatives(depth: Int) throws(Problem) {
+    private mutating func alternatives(depth: Int) throws(Problem) -> Part {
       guard depth <= SpeechGrammar.depthLimit else { throw Problem(message: "groups are nested too deeply") }
-      try sequence(depth: depth)
+      var parts = [try sequence(depth: depth)]
       while token == .sign("|") {
         try advance()
-        try sequence(depth: depth)
+        parts.append(try sequence(depth: depth))
       }
+      return parts.count == 1 ? parts[0] : .choice(parts)
     }
 
-    private mutating func sequence(depth: Int) throws(Problem) {
-      var count = 0
+    private mutating func sequence(depth: Int) throws(Problem) -> Part {
+      var parts: [Part] = []
       if token == .sign("/") {
         // A weight: `/0.7/`.
         try advance()
@@ -93,25 +132,32 @@ struct SpeechGrammar {
         try expect("/")
       }
       while true {
+        var part: Part
         switch token {
-        case .word: try advance()
+        case .word(let word):
+          part = .word(word)
+          try advance()
         case .rule(let name):
+          part = .rule(name)
           if name != "NULL", name != "VOID" { rules[current]?.insert(name) }
           try advance()
         case .sign("("):
           try advance()
-          try alternatives(depth: depth + 1)
+          part = try alternatives(depth: depth + 1)
           try expect(")")
         case .sign("["):
           try advance()
-          try alternatives(depth: depth + 1)
+          part = .optional(try alternatives(depth: depth + 1))
           try expect("]")
         default:
-          guard count > 0 else { throw Problem(message: "an alternative is empty") }
-          return
+          guard !parts.isEmpty else { throw Problem(message: "an alternative is empty") }
+          return parts.count == 1 ? parts[0] : .sequence(parts)
         }
-        count += 1
-        while token == .sign("*") || token == .sign("+") { try advance() }
+        while token == .sign("*") || token == .sign("+") {
+          part = .repeated(part, atLeast: token == .sign("*") ? 0 : 1)
+          try advance()
+        }
+        parts.append(part)
       }
     }
 

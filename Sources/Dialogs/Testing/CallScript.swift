@@ -1,7 +1,7 @@
 import Base
 
 /// What the world around a dialog answers in a test: backends and the language model.
-public struct CallScript: Sendable, Hashable {
+public struct CallScript: Sendable {
   /// One answer of a backend.
   public struct HookAnswer: Sendable, Hashable {
     public enum Outcome: Sendable, Hashable {
@@ -66,6 +66,8 @@ public struct CallScript: Sendable, Hashable {
   public var hooks: [String: [HookAnswer]]
   /// In turn, for the whole call.
   public var model: [ModelAnswer]
+  /// Makes up what is not written down; nil: it fails.
+  var improvisation: SeededRandom?
   private var used: [String: Int] = [:]
   private var modelUsed = 0
 
@@ -77,7 +79,7 @@ public struct CallScript: Sendable, Hashable {
   /// The next answer to such a hook; nil where none is written down.
   mutating func answer(to hook: DialogHook) -> HookAnswer? {
     guard let key = Self.keys(of: hook).first(where: { hooks[$0]?.isEmpty == false }), let answers = hooks[key] else {
-      return nil
+      return improviseHook(hook)
     }
     let index = min(used[key, default: 0], answers.count - 1)
     used[key] = index + 1
@@ -85,10 +87,62 @@ public struct CallScript: Sendable, Hashable {
   }
 
   /// The next answer of the model; nil where all have been given.
-  mutating func nextModelAnswer() -> ModelAnswer? {
-    guard modelUsed < model.count else { return nil }
+  mutating func nextModelAnswer(to request: ModelRequest) -> ModelAnswer? {
+    guard modelUsed < model.count else { return improviseModel(request) }
     modelUsed += 1
     return model[modelUsed - 1]
+  }
+
+  private mutating func improviseHook(_ hook: DialogHook) -> HookAnswer? {
+    guard var random = improvisation else { return nil }
+    defer { improvisation = random }
+    let delay = Duration.milliseconds(Int64.random(in: 0...1_500, using: &random))
+    switch Int.random(in: 0..<10, using: &random) {
+    case 0: return HookAnswer(.error("timeout", status: 0, message: "made up"), delay: delay)
+    case 1: return HookAnswer(.error("status", status: 500, message: "made up"), delay: delay)
+    case 2: return HookAnswer(.answer(.map([:])), delay: delay)
+    default: return HookAnswer(.answer(["data": .map([:])]), delay: delay)
+    }
+  }
+
+  private mutating func improviseModel(_ request: ModelRequest) -> ModelAnswer? {
+    guard var random = improvisation else { return nil }
+    defer { improvisation = random }
+    let delay = Duration.milliseconds(Int64.random(in: 0...1_500, using: &random))
+    let roll = Int.random(in: 0..<20, using: &random)
+    if roll < 7, let tool = request.tools.randomElement(using: &random) {
+      let arguments = Self.example(of: tool.parameters, using: &random)
+      return ModelAnswer(
+        text: roll < 3 ? "Let me see." : "", calls: [ModelCall(name: tool.name, arguments: arguments)], delay: delay)
+    }
+    switch roll {
+    case 7: return ModelAnswer(text: "Well,", failure: "timeout", delay: delay)
+    case 8: return ModelAnswer(failure: "unreachable", delay: delay)
+    case 9: return ModelAnswer(calls: [ModelCall(name: "no_such_tool", arguments: .map([:]))], delay: delay)
+    case 10: return ModelAnswer(delay: delay)
+    default: return ModelAnswer(text: "I see. What else can I do for you?", delay: delay)
+    }
+  }
+
+  /// Something that fits a JSON Schema, as far as tools use it.
+  private static func example(of schema: Value, using random: inout SeededRandom, depth: Int = 0) -> Value {
+    if case .list(let choices)? = schema["enum"], let choice = choices.randomElement(using: &random) { return choice }
+    guard depth < 8 else { return .null }
+    switch schema["type"]?.stringValue {
+    case "string": return .string(["gold", "monday", "4711", ""].randomElement(using: &random) ?? "")
+    case "integer": return .int(Int64.random(in: 0...20, using: &random))
+    case "number": return .double(Double(Int.random(in: 0...200, using: &random)) / 10)
+    case "boolean": return .bool(Bool.random(using: &random))
+    case "array": return .list([example(of: schema["items"] ?? .null, using: &random, depth: depth + 1)])
+    case "object":
+      guard case .map(let properties)? = schema["properties"] else { return .map([:]) }
+      var members: [String: Value] = [:]
+      for name in properties.keys.sorted() {
+        members[name] = example(of: properties[name] ?? .null, using: &random, depth: depth + 1)
+      }
+      return .map(members)
+    default: return "something"
+    }
   }
 
   /// The names that an answer may be written down under, the closest first.

@@ -245,6 +245,9 @@ public struct VirtualCall: Sendable {
     perform(session.receive(input, at: now, wallMs: wallMs))
   }
 
+  /// Remembers something about the call itself.
+  mutating func noteTrouble(_ message: String) { note(.trouble(message)) }
+
   private mutating func note(_ what: What) { happenings.append(Happening(at: now, what: what)) }
 
   private mutating func perform(_ actions: [DialogAction]) {
@@ -349,7 +352,7 @@ public struct VirtualCall: Sendable {
 
   private mutating func start(_ request: ModelRequest) {
     note(.modelAsked(request))
-    guard let answer = script.nextModelAnswer() else {
+    guard let answer = script.nextModelAnswer(to: request) else {
       unscriptedModelRequests += 1
       let message = "the test has no further answer of the model"
       return schedule(
