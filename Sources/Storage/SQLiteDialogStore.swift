@@ -177,9 +177,11 @@ public final class SQLiteDialogStore: DialogStore {
   }
 
   public func version(digest: String) async throws -> DialogVersion? {
-    try await read {
-      try Self.fetch("v.digest = ? ORDER BY v.created_at_ms DESC, v.number DESC LIMIT 1", [digest], $0).first
-    }
+    try await read { try Self.version(digest: digest, $0) }
+  }
+
+  static func version(digest: String, _ database: Database) throws -> DialogVersion? {
+    try fetch("v.digest = ? ORDER BY v.created_at_ms DESC, v.number DESC LIMIT 1", [digest], database).first
   }
 
   public func published() async throws -> [DialogVersion] {

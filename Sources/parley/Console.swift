@@ -19,6 +19,9 @@ struct CommandFailure: Error {
     self.exitCode = exitCode
   }
 
+  /// An expectation was not met.
+  static let notAsExpected = ExitCode(3)
+
   /// The command printed what is wrong itself.
   static let alreadySaid = CommandFailure("")
 }
@@ -40,6 +43,12 @@ func printError(_ message: String) { standardError("error: \(message)\n") }
 /// Writes `text` and a line end to stdout at once, also where stdout is a pipe.
 func printLine(_ text: String) {
   print(text)
+  fflush(nil)
+}
+
+/// Writes `text` to stdout as it stands, at once.
+func printText(_ text: String) {
+  print(text, terminator: "")
   fflush(nil)
 }
 

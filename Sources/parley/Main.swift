@@ -12,7 +12,7 @@ struct Parley: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "parley", abstract: "A self-hosted voice gateway: SIP calls, speech, dialogs, hooks.",
     subcommands: [
-      ServeCommand.self, CallCommand.self, DialogCommand.self, ConfigCommand.self, DoctorCommand.self,
+      ServeCommand.self, CallCommand.self, DialogCommand.self, ReplayCommand.self, ConfigCommand.self, DoctorCommand.self,
       VersionCommand.self,
     ])
 }

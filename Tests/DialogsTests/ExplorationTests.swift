@@ -59,14 +59,39 @@ import Testing
     #expect(DialogTranscript.lines(of: call.happenings).contains { $0.contains(finding.code) && $0.contains("!!") })
   }
 
-  @Test func aSoundDialogHasNoMistakes() throws {
+  @Test func theExamplesHaveNoMistakes() throws {
+    var dialogs: [String: Dialog] = [:]
     for name in ExampleTests.names {
       let path = "\(root)/examples/dialogs/\(name).yaml"
-      let loaded = try #require(DialogLoader.load(try YAML.load(path: path), file: path).dialog)
-      let hooks = ["ticketing": [CallScript.HookAnswer(.answer(["data": ["ticket_id": "4711"]]))]]
-      let report = Exploration(loaded, hooks: hooks, seed: 1).run(sessions: 60)
-      #expect(!report.hasMistakes, "\(name): \(report.lines)")
+      dialogs[name] = DialogLoader.load(try YAML.load(path: path), file: path).dialog
     }
+    for (name, loaded) in dialogs {
+      let report = Exploration(loaded, library: dialogs, seed: 1).run(sessions: 8)
+      #expect(!report.hasMistakes, "\(name): \(report.lines.joined(separator: "\n"))")
+      #expect(!report.findings.contains { $0.kind == .deadEnd }, "\(name): \(report.lines.joined(separator: "\n"))")
+    }
+  }
+
+  @Test func agentStatesAreExploredWithAMadeUpModel() throws {
+    let yaml = """
+      variables: { plan: "" }
+      states:
+        start:
+          agent:
+            prompt: "Help."
+            tools:
+              - { name: look_up, description: Looks up, parameters: { name: { type: string } }, hook: { service: plans } }
+            exits:
+              - { name: done, description: Chosen, extract: { plan: string }, target: bye }
+            max_turns: 5
+            fallback: sorry
+        bye: { on_enter: [{ action: play_tts, text: "Your plan is {{ plan }}." }], terminal: true }
+        sorry: { on_enter: [{ action: play_tts, text: "A person will call you." }], terminal: true }
+      """
+    let report = Exploration(try dialog(yaml), seed: 11).run(sessions: 40)
+    #expect(report.coverage.missing.isEmpty, "\(report.coverage.lines)")
+    let mistakes = report.findings.filter(\.isMistake)
+    #expect(mistakes == [])
   }
 
   @Test func samplesOfGrammarsAreInThem() throws {

@@ -32,6 +32,9 @@ public struct SessionExport: Sendable, Hashable {
     self.lines = lines
   }
 
+  /// Whether the dialog ever ran: a call that was refused, or that nobody took, is a record, too.
+  public var wasAnswered: Bool { lines.contains { $0.entry.type == "call_answered" } }
+
   public func text() -> String {
     let sources = dialogs.map { source -> Value in
       [

@@ -1,5 +1,13 @@
 import Base
 
+extension DialogTrace {
+  /// Whether a failure's code speaks of the caller, a backend or a model, not of a mistake in the dialog.
+  static func isOfTheWorld(_ code: String) -> Bool {
+    ["no_input", "no_match", "model", "tool", "tools", "knowledge", "agent_limit", "playback", "transfer"].contains(
+      code)
+  }
+}
+
 /// What the world around a dialog answers in a test: backends and the language model.
 public struct CallScript: Sendable {
   /// One answer of a backend.
@@ -103,6 +111,13 @@ public struct CallScript: Sendable {
     case 2: return HookAnswer(.answer(.map([:])), delay: delay)
     default: return HookAnswer(.answer(["data": .map([:])]), delay: delay)
     }
+  }
+
+  mutating func improviseTransfer() -> (status: String, delay: Duration)? {
+    guard var random = improvisation else { return nil }
+    defer { improvisation = random }
+    let status = ["connected", "connected", "busy", "no_answer", "failed"].randomElement(using: &random) ?? "failed"
+    return (status, .milliseconds(Int64.random(in: 500...20_000, using: &random)))
   }
 
   private mutating func improviseModel(_ request: ModelRequest) -> ModelAnswer? {

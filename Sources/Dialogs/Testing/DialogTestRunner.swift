@@ -104,6 +104,7 @@ private struct CaseRun {
     // What happens to the call happens when it happens; time passes after its end, too.
     case (.wait, nil): return true
     case (.hangup, nil): break
+    case (.transferResult, nil): call.settle { $0.isTransferring }
     default: call.settle()
     }
     if call.isEnded {
@@ -338,7 +339,7 @@ private struct CaseRun {
       for (place, happening) in call.happenings.enumerated() {
         switch happening.what {
         case .trouble(let message): fail(nil, message)
-        case .trace(.failure(let state, let code, let message)) where Self.isMistake(code):
+        case .trace(.failure(let state, let code, let message)) where !DialogTrace.isOfTheWorld(code):
           if !expectedErrors.contains(place) {
             fail(nil, "an error in the state `\(state)`: \(code): \(message); expect it with `error: \(code)`")
           }
@@ -355,9 +356,6 @@ private struct CaseRun {
       durationMs: (call.now - .zero).milliseconds,
       transcript: failure == nil ? [] : DialogTranscript.lines(of: call.happenings))
   }
-
-  /// Silence and words that fit nothing are the caller's doing, not the dialog's mistake.
-  private static func isMistake(_ code: String) -> Bool { code != "no_input" && code != "no_match" }
 }
 
 extension VirtualCall.What {

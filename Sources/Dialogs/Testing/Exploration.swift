@@ -128,7 +128,9 @@ public struct Exploration: Sendable {
         call.noteTrouble("endless")
         break
       }
-      guard caller.act(in: &call) else {
+      // Whoever the caller was put through to is not this dialog's business.
+      if call.session.isConnected { break }
+      guard caller.act(in: &call) || call.session.isConnected else {
         call.noteTrouble("dead_end")
         break
       }
@@ -151,7 +153,7 @@ public struct Exploration: Sendable {
       case .trace(.stateTransition(_, let to, _)): state = to
       case .trace(.failure(let state, let code, let message)):
         switch code {
-        case "no_input", "no_match": break
+        case _ where DialogTrace.isOfTheWorld(code): break
         case "max_depth", "steps", "depth": add(.loop, state, code, message)
         default: add(.error, state, code, message)
         }

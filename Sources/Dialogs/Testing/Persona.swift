@@ -71,7 +71,7 @@ struct PersonaCaller {
           .custom(name: name, data: ["text": "something", "n": .int(Int64.random(in: 0...9, using: &random))]))
       default: answer(in: &call)
       }
-    case .silent: if chance(85) { return call.silence() } else { answer(in: &call) }
+    case .silent: if chance(85) { return call.silence() || call.isEnded } else { answer(in: &call) }
     case .hangUpEarly:
       if chance(25) {
         interrupt(&call)

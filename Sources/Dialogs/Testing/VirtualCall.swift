@@ -39,6 +39,8 @@ public struct VirtualCall: Sendable {
   public private(set) var listening: DialogListen?
   /// How often the model was asked for more than the script has.
   private(set) var unscriptedModelRequests = 0
+  /// Whether somebody has to say how a transfer comes out.
+  private(set) var isTransferring = false
 
   private struct Playing: Sendable {
     var prompt: DialogPrompt
@@ -64,7 +66,6 @@ public struct VirtualCall: Sendable {
   /// Sorted by time; what is of one time in the order it came.
   private var due: [Due] = []
   private var hangup: String?
-  private var isTransferring = false
   /// The call's record, as the runtime would keep it; nil where none is kept.
   private var record: [JournalEntry]?
 
@@ -117,8 +118,9 @@ public struct VirtualCall: Sendable {
     let isHeard = hearsSpeech
     note(.caller(input, wasHeard: isHeard))
     guard isHeard else { return }
+    let before = Set(queue.map(\.prompt.id))
     give(.speechStarted)
-    cutPrompts()
+    cutPrompts(before)
     give(input)
   }
 
@@ -128,9 +130,7 @@ public struct VirtualCall: Sendable {
     // What the dialog says in answer to the key is not cut by it.
     let before = Set(queue.map(\.prompt.id))
     give(.digit(key))
-    if let first = queue.first?.prompt, first.bargeIn, before.contains(first.id), listening?.bargeIn ?? true {
-      cutPrompts()
-    }
+    if listening?.bargeIn ?? true { cutPrompts(before) }
   }
 
   /// Anything else that comes from outside.
@@ -139,10 +139,11 @@ public struct VirtualCall: Sendable {
     give(input)
   }
 
-  private mutating func cutPrompts() {
-    let cut = queue.filter(\.prompt.bargeIn)
-    guard !cut.isEmpty else { return }
-    queue.removeAll { $0.prompt.bargeIn }
+  /// Cuts these prompts, those of them that may be cut, where the one that is heard is among them.
+  private mutating func cutPrompts(_ those: Set<PlaybackID>) {
+    guard let first = queue.first?.prompt, first.bargeIn, those.contains(first.id) else { return }
+    let cut = queue.filter { $0.prompt.bargeIn && those.contains($0.prompt.id) }
+    queue.removeAll { $0.prompt.bargeIn && those.contains($0.prompt.id) }
     startNext()
     for playing in cut {
       let heard = playing.startedAt > now ? "" : Self.heard(playing, at: now)
@@ -167,9 +168,9 @@ public struct VirtualCall: Sendable {
   /// Whether nothing goes on until the caller does something or is silent for too long.
   public var isCallersTurn: Bool {
     if isEnded { return true }
-    if let first = due.first, first.at <= now { return false }
+    if let first = due.first, first.at <= now || isTransferring { return false }
     // Somebody else is being called; what comes of it is said by the test, or by the transfer's timer.
-    if isTransferring, queue.isEmpty { return true }
+    if isTransferring, queue.allSatisfy(\.prompt.loop) { return true }
     return hangup == nil && session.isCallersTurn
   }
 
@@ -186,6 +187,7 @@ public struct VirtualCall: Sendable {
     // A timer comes before whatever else happens at its instant, as in the runtime.
     if let timer, timer <= now {
       perform(session.timeout(at: now, wallMs: wallMs))
+      if session.transferDeadline == nil { isTransferring = false }
     } else if let prompt, prompt <= now {
       let ended = queue.removeFirst()
       startNext()
@@ -241,6 +243,7 @@ public struct VirtualCall: Sendable {
 
   private mutating func give(_ input: DialogInput) {
     guard !isEnded else { return }
+    if case .transferResult = input { isTransferring = false }
     if record != nil { record?.append(SessionJournal.entry(for: input, at: now, in: session)) }
     perform(session.receive(input, at: now, wallMs: wallMs))
   }
@@ -268,6 +271,9 @@ public struct VirtualCall: Sendable {
       case .transfer(let transfer):
         isTransferring = true
         note(.transferAsked(transfer))
+        if let (status, delay) = script.improviseTransfer() {
+          schedule(Due(at: now + delay, input: .transferResult(status: status)))
+        }
       case .hold:
         note(.acted("hold"))
         schedule(Due(at: now, input: .callHeld))

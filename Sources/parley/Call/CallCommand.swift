@@ -103,7 +103,7 @@ struct CallCommand: ParsableCommand {
           + (first.outcome.status > 0 ? ": \(first.outcome.status) \(first.outcome.reason)" : ""))
     }
     for pattern in unmet { printError("nothing heard matches '\(pattern)'") }
-    if !unmet.isEmpty || !unanswered.isEmpty { throw CommandFailure("", exitCode: ExitCode(3)) }
+    if !unmet.isEmpty || !unanswered.isEmpty { throw CommandFailure("", exitCode: CommandFailure.notAsExpected) }
   }
 
   private func makePlan() throws -> CallerPlan {

@@ -12,9 +12,10 @@ import Settings
 
 struct DialogCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "dialog", abstract: "Check dialogs, and talk to one in the terminal.",
+    commandName: "dialog", abstract: "Check, test, explore, draw and import dialogs, and talk to one.",
     subcommands: [
-      CheckDialogCommand.self, SimulateDialogCommand.self, ImportDialogCommand.self, SchemaDialogCommand.self,
+      CheckDialogCommand.self, TestDialogCommand.self, SimulateDialogCommand.self, GraphDialogCommand.self,
+      ExploreDialogCommand.self, ImportDialogCommand.self, SchemaDialogCommand.self,
     ])
 }
 
@@ -82,8 +83,8 @@ struct SimulateDialogCommand: ParsableCommand {
   var variable: [String] = []
 
   func run() throws {
-    let answers = try assignments(hook, option: "--hook")
-    let variables = try assignments(variable, option: "--variable")
+    let answers = try Assignments.read(hook, option: "--hook")
+    let variables = try Assignments.read(variable, option: "--variable")
     let catalog = DialogCatalog.load(files: [file])
     for finding in catalog.diagnostics { standardError("\(finding)\n") }
     guard let dialog = catalog.dialogs.first else { throw CommandFailure("\(file) cannot be run") }
@@ -105,8 +106,11 @@ struct SimulateDialogCommand: ParsableCommand {
     print("> ", terminator: "")
     fflush(nil)
   }
+}
 
-  private func assignments(_ texts: [String], option: String) throws -> [String: Value] {
+/// `NAME=JSON`, as options take it.
+enum Assignments {
+  static func read(_ texts: [String], option: String) throws -> [String: Value] {
     var values: [String: Value] = [:]
     for text in texts {
       guard let equals = text.firstIndex(of: "=") else {

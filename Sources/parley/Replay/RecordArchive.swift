@@ -1,0 +1,94 @@
+import Base
+import Dialogs
+import FoundationEssentials
+import Settings
+import Storage
+
+/// Where recorded sessions come from: files, or the database of the configuration, which is opened when it is first needed.
+struct RecordArchive {
+  private let config: String?
+  private var archive: SQLiteArchive?
+
+  /// A long call has some thousand lines; this is a hundred times that.
+  private static let fileLimit = 256 * 1_024 * 1_024
+
+  init(config: String?) { self.config = config }
+
+  mutating func endedSessions() throws -> [String] {
+    let archive = try database()
+    do {
+      return try archive.endedSessions().map(\.value)
+    } catch {
+      throw CommandFailure("\(error)")
+    }
+  }
+
+  /// The session that a file holds, or that the database has under this identifier.
+  mutating func record(_ name: String) throws -> SessionExport {
+    guard !FileManager.default.fileExists(atPath: name) else {
+      do {
+        return try SessionExport(try TextFile.read(name, limit: Self.fileLimit))
+      } catch let problem as JournalProblem {
+        throw CommandFailure("\(name): \(problem)")
+      } catch {
+        throw CommandFailure("\(error)")
+      }
+    }
+    // A path that is mistyped should not send people looking for a database.
+    if name.contains("/") || name.contains(".") { throw CommandFailure("there is no file \(name)") }
+    let archive = try database()
+    do {
+      let events = try archive.events(of: SessionID(name))
+      guard !events.isEmpty else { throw CommandFailure("there is no file and no session \(name)") }
+      var record = SessionExport(
+        session: SessionID(name),
+        lines: events.map { event in
+          var fields = event.fields
+          let atMs = fields.removeValue(forKey: "at_ms")?.intValue ?? 0
+          return RecordedLine(
+            sequence: event.sequence, entry: JournalEntry(type: event.type, atMs: atMs, fields: fields))
+        })
+      try addDialogs(to: &record, from: archive)
+      return record
+    } catch let error as StorageError {
+      throw CommandFailure("\(error)")
+    }
+  }
+
+  /// The texts that the call was pinned to, as far as they are kept; all of them, or none.
+  private func addDialogs(to record: inout SessionExport, from archive: SQLiteArchive) throws {
+    guard let first = record.lines.first, let start = try? SessionStart(first.entry, session: record.session) else {
+      return
+    }
+    let wanted = [(start.dialogName, start.dialogDigest)] + start.subDialogs.sorted { $0.key < $1.key }
+    var sources: [SessionExport.Source] = []
+    for (name, digest) in wanted {
+      guard let version = try archive.dialog(digest: digest) else { return }
+      sources.append(
+        SessionExport.Source(
+          name: name, digest: digest, file: version.author.isEmpty ? "\(name).yaml" : version.author,
+          text: version.source))
+    }
+    record.dialogs = sources
+  }
+
+  private mutating func database() throws -> SQLiteArchive {
+    if let archive { return archive }
+    let loaded: ConfigurationLoader.Loaded
+    do {
+      loaded = try ConfigurationLoader(environment: environmentVariables()).load(path: config)
+    } catch {
+      throw CommandFailure(configuration: error)
+    }
+    guard let path = loaded.configuration.storage.databasePath else {
+      throw CommandFailure("sessions can only be looked up in a SQLite database (storage.database)")
+    }
+    do {
+      let opened = try SQLiteArchive(path: path)
+      archive = opened
+      return opened
+    } catch {
+      throw CommandFailure("\(error)")
+    }
+  }
+}
