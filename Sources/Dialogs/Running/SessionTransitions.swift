@@ -86,6 +86,11 @@ extension DialogSession {
     guard countStep() else { return }
     trace(.stayed(state: currentState, trigger: trigger))
     guard !plan.ways[way].actions.isEmpty else { return }
+    if frame.runs.count >= Self.runLimit {
+      // A caller who hits keys cuts prompt after prompt; lists that had nothing behind theirs are over.
+      let seen = frame
+      frame.runs.removeAll { $0.then == .stay && !$0.isWaiting && seen.step(of: $0) == nil }
+    }
     // Bounded by the depth guard in practice; the bound here keeps the stack of interrupted work small.
     guard frame.runs.count < Self.runLimit else {
       return fail("depth", "too many transitions interrupt each other")
