@@ -154,7 +154,7 @@ public struct Exploration: Sendable {
       case .trace(.failure(let state, let code, let message)):
         switch code {
         case _ where DialogTrace.isOfTheWorld(code): break
-        case "max_depth", "steps", "depth": add(.loop, state, code, message)
+        case "max_depth", "steps": add(.loop, state, code, message)
         default: add(.error, state, code, message)
         }
       case .trouble("endless"): add(.endless, state, "", "the caller gave up after \(turnLimit) turns")
