@@ -1,13 +1,28 @@
 import Base
 
-/// A question to the customer's backend in the middle of a call.
+/// A question to the customer's backend, or to a server of tools, in the middle of a call.
 public struct HookRequest: Sendable {
+  public enum Kind: Sendable, Hashable {
+    /// HTTP with ``HookRequest/body``.
+    case http
+    /// Which tools the MCP server ``HookRequest/service`` has. The answer: `{"tools": [{"name", "description",
+    /// "parameters"}]}`.
+    case listTools
+    /// One tool of the MCP server ``HookRequest/service``; `arguments` is a map. The answer: the structure that the tool
+    /// gives, else `{"text": ...}`.
+    case callTool(name: String, arguments: Value)
+  }
   public var session: SessionID
+  public var kind: Kind
   /// A name of `integration.services`; empty where `url` is set.
   public var service: String
   /// A full URL, or a path below the service's URL (`/on-intent` by default).
   public var url: String
   public var path: String
+  /// Upper case; empty: the service's method.
+  public var method: String
+  /// Beside the service's headers, and stronger than them; what frames the message or says who asks cannot be set.
+  public var headers: [String: String]
   /// nil: the service's timeout.
   public var timeout: Duration?
   /// The JSON body: session_id, caller_id, called_number, dialog_name, current_state, transcript, confidence, language,
@@ -15,10 +30,13 @@ public struct HookRequest: Sendable {
   public var body: Value
 
   public init(
-    session: SessionID, service: String, url: String = "", path: String = "/on-intent", timeout: Duration? = nil,
-    body: Value
+    session: SessionID, service: String, kind: Kind = .http, url: String = "", path: String = "/on-intent",
+    method: String = "", headers: [String: String] = [:], timeout: Duration? = nil, body: Value
   ) {
     self.session = session
+    self.kind = kind
+    self.method = method
+    self.headers = headers
     self.service = service
     self.url = url
     self.path = path
@@ -32,6 +50,6 @@ public enum HookOutcome: Sendable, Hashable {
   /// A 2xx answer whose body was a JSON object (or empty: an empty map).
   case result(Value, status: Int, durationMs: Int, attempts: Int)
   /// No usable answer. `status` is 0 where there was none; `error` is one of timeout, unreachable, refused, status,
-  /// invalid_answer, unknown_service, too_large.
+  /// invalid_answer, unknown_service, too_large, tool_error (the MCP server's own word for a tool that failed).
   case failure(error: String, status: Int, message: String, durationMs: Int, attempts: Int)
 }

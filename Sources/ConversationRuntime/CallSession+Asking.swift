@@ -11,8 +11,15 @@ extension CallSession {
       members["timestamp"] = .string(WallClock.text(unixMilliseconds: wallMs))
       body = .map(members)
     }
-    let request = HookRequest(
-      session: call.session, service: hook.service, url: hook.url, path: hook.path, timeout: hook.timeout, body: body)
+    var request = HookRequest(
+      session: call.session, service: hook.service, url: hook.url, path: hook.path, method: hook.method,
+      headers: hook.headers, timeout: hook.timeout, body: body)
+    switch hook.kind {
+    case .http, .searchKnowledge: break
+    case .listTools: request.kind = .listTools
+    case .callTool(let name, let arguments): request.kind = .callTool(name: name, arguments: arguments)
+    }
+    let question = request
     let integration = context.integration
     let knowledge = context.knowledge
     let mailbox = mailbox
@@ -23,7 +30,7 @@ extension CallSession {
         outcome =
           await knowledge?.answer(query, documents: documents, limit: limit)
           ?? Knowledge.failure("this gateway has no documents (runtime.knowledge_dir)")
-      case .http, .listTools, .callTool: outcome = await integration.perform(request)
+      case .http, .listTools, .callTool: outcome = await integration.perform(question)
       }
       mailbox.put(.hook(hook.token, outcome))
     }

@@ -22,6 +22,7 @@ final class HookClient: IntegrationHop {
   private let client: HTTPClient
   private let metrics: VoiceMetrics
   private let logger: Logger
+  private let tools: MCPClient
 
   static func makeHTTPClient(group: any EventLoopGroup) -> HTTPClient {
     var configuration = HTTPClient.Configuration()
@@ -40,224 +41,202 @@ final class HookClient: IntegrationHop {
     self.client = client
     self.metrics = metrics
     self.logger = logger
+    tools = MCPClient(client: client, metrics: metrics, logger: logger)
   }
 
   func perform(_ request: HookRequest) async -> HookOutcome {
     let start = Instant.monotonic()
-    func failed(_ error: String, _ message: String) -> HookOutcome {
-      .failure(error: error, status: 0, message: message, durationMs: elapsed(start), attempts: 0)
+    func failed(_ failure: HookFailure, attempts: Int = 0) -> HookOutcome {
+      .failure(
+        error: failure.error, status: failure.status, message: failure.message, durationMs: elapsed(start),
+        attempts: attempts)
     }
     let target: HookTarget
     switch HookTarget.find(request, settings) {
     case .success(let found): target = found
-    case .failure(let problem): return failed(problem.error, problem.message)
+    case .failure(let problem): return failed(problem)
+    }
+    let attemptTimeout = request.timeout ?? target.service.timeout ?? settings.defaultTimeout
+    if target.service.type == .mcp {
+      let limit = min(attemptTimeout, Self.totalLimit)
+      switch await tools.perform(request, target, timeout: limit) {
+      case .success(let value): return .result(value, status: 200, durationMs: elapsed(start), attempts: 1)
+      case .failure(let failure):
+        log(failure, request, target, attempt: 1)
+        return failed(failure, attempts: 1)
+      }
     }
     let attempts = target.service.retry.maxAttempts ?? settings.maxRetries + 1
-    let attemptTimeout = request.timeout ?? target.service.timeout ?? settings.defaultTimeout
     // A dialog's own timeout is what its caller waits, retries included.
     let total = min(request.timeout ?? Self.totalLimit, Self.totalLimit)
     let end = start + total
-    let body = JSON.encode(request.body)
+    let message = Message(request, target)
     var random = SeededRandom.fromSystem()
-    let key = random.token(24)
     var backoff = target.service.retry.initialBackoff
 
     var attempt = 0
     while true {
       attempt += 1
       let left = end - Instant.monotonic()
-      guard left > .zero else { return timedOut(target, start, attempt - 1) }
+      guard left > .zero else {
+        return failed(HookFailure("timeout", "\(target.label) gave no answer in time"), attempts: attempt - 1)
+      }
       if attempt > 1 { metrics.integrationRetries.with(target.label).add() }
-      let result = await tryOnce(target, body, session: request.session, key: key, timeout: min(attemptTimeout, left))
-      switch result {
-      case .answer(let value, let status):
+      switch await tryOnce(target, message, timeout: min(attemptTimeout, left)) {
+      case .success((let value, let status)):
         return .result(value, status: status, durationMs: elapsed(start), attempts: attempt)
       case .failure(let failure):
-        logger.debug(
-          "a hook failed",
-          metadata: [
-            "session_id": "\(request.session)", "service": "\(target.label)", "error": "\(failure.error)",
-            "status": "\(failure.status)", "attempt": "\(attempt)",
-          ])
-        func giveUp() -> HookOutcome {
-          .failure(
-            error: failure.error, status: failure.status, message: failure.message, durationMs: elapsed(start),
-            attempts: attempt)
-        }
-        guard failure.mayRetry, attempt < attempts, !Task.isCancelled else { return giveUp() }
+        log(failure, request, target, attempt: attempt)
+        guard failure.mayRetry, attempt < attempts, !Task.isCancelled else { return failed(failure, attempts: attempt) }
         // Half of the wait is chance, so that calls that failed together do not come back together.
         let jittered = backoff * (0.5 + Double(random.next() >> 11) / Double(1 << 53) / 2)
         let wait = max(jittered, failure.retryAfter ?? .zero)
-        guard wait <= Self.retryAfterLimit, Instant.monotonic() + wait < end else { return giveUp() }
-        do { try await Task.sleep(for: wait) } catch { return giveUp() }
+        guard wait <= Self.retryAfterLimit, Instant.monotonic() + wait < end else {
+          return failed(failure, attempts: attempt)
+        }
+        do { try await Task.sleep(for: wait) } catch { return failed(failure, attempts: attempt) }
         backoff = min(backoff * target.service.retry.backoffMultiplier, target.service.retry.maxBackoff)
       }
     }
   }
 
-  private func timedOut(_ target: HookTarget, _ start: Instant, _ attempts: Int) -> HookOutcome {
-    .failure(
-      error: "timeout", status: 0, message: "\(target.label) gave no answer in time", durationMs: elapsed(start),
-      attempts: attempts)
+  private func log(_ failure: HookFailure, _ request: HookRequest, _ target: HookTarget, attempt: Int) {
+    logger.debug(
+      "a hook failed",
+      metadata: [
+        "session_id": "\(request.session)", "service": "\(target.label)", "error": "\(failure.error)",
+        "status": "\(failure.status)", "attempt": "\(attempt)",
+      ])
   }
 
   private func elapsed(_ start: Instant) -> Int { Int((Instant.monotonic() - start).milliseconds) }
 
   // MARK: One attempt
 
-  private struct Failure: Sendable {
-    var error: String
-    var status = 0
-    var message: String
-    var mayRetry = false
-    var retryAfter: Duration?
-  }
+  /// What every attempt sends alike.
+  private struct Message: Sendable {
+    var method: String
+    var body: String
+    var headers: [String: String]
+    var session: SessionID
+    /// A backend that did act on an attempt whose answer was lost can tell.
+    var key: String
 
-  private enum Attempt: Sendable {
-    case answer(Value, status: Int)
-    case failure(Failure)
+    init(_ request: HookRequest, _ target: HookTarget) {
+      method = request.method.isEmpty ? target.service.method.rawValue : request.method
+      body = JSON.encode(request.body)
+      headers = request.headers
+      session = request.session
+      var random = SeededRandom.fromSystem()
+      key = random.token(24)
+    }
   }
 
   private func tryOnce(
-    _ target: HookTarget, _ body: String, session: SessionID, key: String, timeout: Duration
-  ) async -> Attempt {
+    _ target: HookTarget, _ message: Message, timeout: Duration
+  ) async -> Result<(Value, Int), HookFailure> {
     let began = Instant.monotonic()
-    let attempt: Attempt = await withTaskGroup(of: Attempt?.self) { group in
-      group.addTask { await self.exchange(target, body, session: session, key: key, timeout: timeout) }
-      group.addTask {
-        do { try await Task.sleep(for: timeout) } catch { return nil }
-        return .failure(Failure(error: "timeout", message: "\(target.label) gave no answer in time", mayRetry: true))
-      }
-      var first: Attempt?
-      while first == nil, let next = await group.next() { first = next }
-      group.cancelAll()
-      return first ?? .failure(Failure(error: "timeout", message: "\(target.label) was not waited for"))
+    let attempt = await within(timeout, target.label) {
+      try await self.exchange(target, message, timeout: timeout)
     }
     let status: Int
     switch attempt {
-    case .answer(_, let answered): status = answered
+    case .success((_, let answered)): status = answered
     case .failure(let failure): status = failure.status
     }
-    let method = target.service.method.rawValue
-    metrics.integrationRequests.with(target.label, method, String(status)).add()
-    metrics.integrationLatency.with(target.label, method).observe(Instant.monotonic() - began)
+    metrics.integrationRequests.with(target.label, message.method, String(status)).add()
+    metrics.integrationLatency.with(target.label, message.method).observe(Instant.monotonic() - began)
     return attempt
   }
 
   private func exchange(
-    _ target: HookTarget, _ body: String, session: SessionID, key: String, timeout: Duration
-  ) async -> Attempt {
+    _ target: HookTarget, _ message: Message, timeout: Duration
+  ) async throws -> (Value, Int) {
     var request = HTTPClientRequest(url: target.url)
-    request.method = HTTPMethod(rawValue: target.service.method.rawValue)
-    request.headers.add(name: "Content-Type", value: "application/json")
+    request.method = HTTPMethod(rawValue: message.method)
     request.headers.add(name: "Accept", value: "application/json")
     request.headers.add(name: "User-Agent", value: "Parley")
-    request.headers.add(name: "X-Parley-Session", value: session.value)
-    // The same for every attempt: a backend that did act on one whose answer was lost can tell.
-    request.headers.add(name: "Idempotency-Key", value: key)
-    for (name, value) in target.service.headers { request.headers.replaceOrAdd(name: name, value: value.reveal()) }
-    switch target.service.auth {
-    case .none: break
-    case .bearer(let token): request.headers.replaceOrAdd(name: "Authorization", value: "Bearer \(token.reveal())")
-    case .apiKey(let header, let key): request.headers.replaceOrAdd(name: header, value: key.reveal())
-    case .basic(let username, let password): request.setBasicAuth(username: username, password: password.reveal())
+    request.headers.add(name: "X-Parley-Session", value: message.session.value)
+    request.headers.add(name: "Idempotency-Key", value: message.key)
+    // GET and DELETE ask by their path alone (RFC 9110, sections 9.3.1 and 9.3.5).
+    if message.method != "GET", message.method != "DELETE" {
+      request.headers.add(name: "Content-Type", value: "application/json")
+      request.body = .bytes(ByteBuffer(string: message.body))
     }
-    request.body = .bytes(ByteBuffer(string: body))
-    do {
-      let response = try await client.execute(request, timeout: .nanoseconds(timeout.nanoseconds))
-      return try await read(response, target)
-    } catch let error as HTTPClientError where Self.timeouts.contains(error) {
-      return .failure(Failure(error: "timeout", message: "\(target.label) gave no answer in time", mayRetry: true))
-    } catch let error as HTTPClientError where Self.refusals.contains(error) {
-      return .failure(Failure(error: "refused", message: "\(target.label): \(error.shortDescription)"))
-    } catch is CancellationError {
-      return .failure(Failure(error: "timeout", message: "\(target.label) was not waited for"))
-    } catch {
-      return .failure(Failure(error: "unreachable", message: "\(target.label) cannot be reached", mayRetry: true))
-    }
-  }
-
-  private static let timeouts: [HTTPClientError] = [
-    .connectTimeout, .readTimeout, .writeTimeout, .deadlineExceeded, .getConnectionFromPoolTimeout,
-    .tlsHandshakeTimeout,
-  ]
-  private static let refusals: [HTTPClientError] = [.invalidURL, .emptyHost, .emptyScheme, .alreadyShutdown]
-
-  private func read(_ response: HTTPClientResponse, _ target: HookTarget) async throws -> Attempt {
+    request.authorize(as: target.service)
+    for (name, value) in message.headers { request.headers.replaceOrAdd(name: name, value: value) }
+    let response = try await client.execute(request, timeout: .nanoseconds(timeout.nanoseconds))
     let status = Int(response.status.code)
-    guard (200..<300).contains(status) else {
-      let isBusy = status == 429 || status >= 500
-      let seconds = response.headers.first(name: "Retry-After").flatMap { Int64($0) }.flatMap { $0 >= 0 ? $0 : nil }
-      return .failure(
-        Failure(
-          error: "status", status: status, message: "\(target.label) answered \(status)", mayRetry: isBusy,
-          retryAfter: isBusy ? seconds.map { .seconds(min($0, 86_400)) } : nil))
-    }
-    func invalid(_ error: String, _ message: String) -> Attempt {
-      .failure(Failure(error: error, status: status, message: "\(target.label) \(message)"))
-    }
-    let tooLarge = "answered with more than \(Self.answerBytes) bytes"
-    if let text = response.headers.first(name: "Content-Length"), let length = Int(text), length > Self.answerBytes {
-      return invalid("too_large", tooLarge)
-    }
-    var bytes: [UInt8] = []
-    for try await part in response.body {
-      bytes += part.readableBytesView
-      if bytes.count > Self.answerBytes { return invalid("too_large", tooLarge) }
-    }
-    if bytes.allSatisfy({ $0 == 0x20 || $0 == 0x0A || $0 == 0x0D || $0 == 0x09 }) {
-      return .answer([:], status: status)
-    }
+    guard (200..<300).contains(status) else { throw HookFailure(response, target.label) }
+    let bytes = try await response.bytes(upTo: Self.answerBytes, target.label)
+    if bytes.allSatisfy({ $0 == 0x20 || $0 == 0x0A || $0 == 0x0D || $0 == 0x09 }) { return ([:], status) }
     do {
       let value = try JSON.decode(bytes)
-      guard case .map = value else { return invalid("invalid_answer", "answered JSON that is no object") }
-      return .answer(value, status: status)
+      if case .map = value { return (value, status) }
     } catch {
-      return invalid("invalid_answer", "answered no JSON: \(error)")
+      throw HookFailure("invalid_answer", status: status, "\(target.label) answered no JSON: \(error)")
     }
+    throw HookFailure("invalid_answer", status: status, "\(target.label) answered JSON that is no object")
   }
 }
 
 /// Where a hook goes.
 struct HookTarget: Sendable {
-  /// Why there is nowhere to go.
-  struct Problem: Error, Sendable {
-    var error: String
-    var message: String
-  }
-
   var service: IntegrationSettings.Service
   var url: String
   /// The service's name in metrics and sentences; `url` for a full URL.
   var label: String
 
-  static func find(_ request: HookRequest, _ settings: IntegrationSettings) -> Result<HookTarget, Problem> {
+  static func find(_ request: HookRequest, _ settings: IntegrationSettings) -> Result<HookTarget, HookFailure> {
+    if let problem = headerProblem(request.headers) { return .failure(HookFailure("refused", problem)) }
     let isFull = request.url.hasPrefix("http://") || request.url.hasPrefix("https://")
     if isFull, request.service.isEmpty {
       return .success(HookTarget(service: .init(url: request.url), url: request.url, label: "url"))
     }
     guard !isFull else {
-      return .failure(Problem(error: "refused", message: "a hook takes a service or a full URL, not both"))
+      return .failure(HookFailure("refused", "a hook takes a service or a full URL, not both"))
     }
     guard let service = settings.services[request.service] else {
       let near = nearest(to: request.service, in: settings.services.keys.sorted()).map { "; did you mean `\($0)`?" }
       return .failure(
-        Problem(
-          error: "unknown_service",
-          message: request.service.isEmpty
+        HookFailure(
+          "unknown_service",
+          request.service.isEmpty
             ? "the hook names no service" : "there is no service `\(request.service)`" + (near ?? "")))
+    }
+    switch (request.kind, service.type) {
+    case (.http, .http): break
+    case (.listTools, .mcp), (.callTool, .mcp):
+      return .success(HookTarget(service: service, url: service.url, label: request.service))
+    case (.http, .mcp):
+      return .failure(HookFailure("refused", "`\(request.service)` is a server of tools, not a backend for hooks"))
+    case (.listTools, .http), (.callTool, .http):
+      return .failure(HookFailure("refused", "`\(request.service)` is no server of tools (type mcp)"))
     }
     let path = request.url.isEmpty ? request.path : request.url
     guard path.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
-      return .failure(Problem(error: "refused", message: "the hook's path holds characters that no URL has"))
+      return .failure(HookFailure("refused", "the hook's path holds characters that no URL has"))
     }
     // A path must stay below the service's URL.
     guard !path.split(separator: "/").contains("..") else {
-      return .failure(Problem(error: "refused", message: "the hook's path leaves the service"))
+      return .failure(HookFailure("refused", "the hook's path leaves the service"))
     }
     var base = Substring(service.url)
     while base.hasSuffix("/") { base.removeLast() }
     let url = path.isEmpty ? String(base) : path.hasPrefix("/") ? base + path : "\(base)/\(path)"
     return .success(HookTarget(service: service, url: url, label: request.service))
   }
+
+  /// A dialog may add headers, but not frame the message, pretend to be another session, or break out of its line.
+  private static func headerProblem(_ headers: [String: String]) -> String? {
+    for (name, value) in headers.sorted(by: { $0.key < $1.key }) {
+      guard IntegrationSettings.isHeaderName(name), !reserved.contains(name.lowercased()) else {
+        return "a hook cannot set the header `\(name)`"
+      }
+      guard IntegrationSettings.isHeaderValue(value) else { return "the hook's header `\(name)` has no valid value" }
+    }
+    return nil
+  }
+
+  private static let reserved: Set<String> = ["x-parley-session", "idempotency-key", "mcp-session-id"]
 }

@@ -29,7 +29,7 @@ enum IntegrationKeys {
     .key("method", \.method, .choice(), "The HTTP method of a hook that names none."),
     .key(
       "headers", \.headers,
-      .map(of: headerValue, "mapping of names to texts", limit: 64, isName: isHeaderName),
+      .map(of: headerValue, "mapping of names to texts", limit: 64, isName: IntegrationSettings.isHeaderName),
       "Sent with every hook; shown masked."),
     .key("timeout", \.timeout, hookTimeout.optional(), "One attempt; absent: `integration.default_timeout`."),
     .section(
@@ -61,7 +61,7 @@ enum IntegrationKeys {
   private static let credentials: [Field<Credentials>] = [
     .key("type", \.type, .choice(later: ["hmac", "oauth2", "mtls"]), ""),
     .key("token", \.token, .secret, ""),
-    .key("header", \.header, .checked("a header name", isHeaderName), ""),
+    .key("header", \.header, .checked("a header name", IntegrationSettings.isHeaderName), ""),
     .key("key", \.key, .secret, ""),
     .key("username", \.username, .text(limit: 256), ""),
     .key("password", \.password, .secret, ""),
@@ -126,7 +126,7 @@ enum IntegrationKeys {
     kind: "text",
     read: { node, decoding in
       guard let text = decoding.scalar(node, expected: "a text") else { return nil }
-      guard text.utf8.allSatisfy({ $0 == 9 || (0x20...0x7E).contains($0) || $0 >= 0x80 }), text.count <= 8192 else {
+      guard IntegrationSettings.isHeaderValue(text) else {
         return decoding.fail(node, "is not a header's value")
       }
       return Secret(text)
@@ -138,16 +138,6 @@ enum IntegrationKeys {
       && name.utf8.allSatisfy { byte in
         (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
           || [UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: ".")].contains(byte)
-      }
-  }
-
-  /// RFC 9110 section 5.1; what frames the message is not for the configuration to set.
-  private static func isHeaderName(_ name: String) -> Bool {
-    let reserved = ["host", "content-length", "content-type", "transfer-encoding", "connection"]
-    return !name.isEmpty && name.utf8.count <= 128 && !reserved.contains(name.lowercased())
-      && name.utf8.allSatisfy { byte in
-        (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
-          || Array("!#$%&'*+-.^_`|~".utf8).contains(byte)
       }
   }
 }

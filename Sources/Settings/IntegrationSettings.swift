@@ -60,3 +60,20 @@ public struct IntegrationSettings: Sendable, Hashable {
 
   public init() {}
 }
+
+extension IntegrationSettings {
+  /// Whether a header of this name may be set (RFC 9110 section 5.1); what frames the message may not.
+  public static func isHeaderName(_ name: String) -> Bool {
+    let reserved = ["host", "content-length", "content-type", "transfer-encoding", "connection"]
+    return !name.isEmpty && name.utf8.count <= 128 && !reserved.contains(name.lowercased())
+      && name.utf8.allSatisfy { byte in
+        (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+          || Array("!#$%&'*+-.^_`|~".utf8).contains(byte)
+      }
+  }
+
+  /// Whether a header may have this value: one line of bounded length.
+  public static func isHeaderValue(_ value: String) -> Bool {
+    value.utf8.count <= 8192 && value.utf8.allSatisfy { $0 == 9 || (0x20...0x7E).contains($0) || $0 >= 0x80 }
+  }
+}

@@ -12,16 +12,14 @@ import Testing
   private static func read(_ body: String, by size: Int = .max) -> Result<[Event], Failure> {
     var parser = ChatStreamParser()
     var events: [Event] = []
-    do {
-      var rest = Array(body.utf8)[...]
-      while !rest.isEmpty {
-        events += try parser.add(rest.prefix(size))
-        rest = rest.dropFirst(size)
-      }
-      return .success(events + (try parser.end()))
-    } catch {
-      return .failure(error)
+    var rest = Array(body.utf8)[...]
+    while !rest.isEmpty {
+      events += parser.add(rest.prefix(size))
+      rest = rest.dropFirst(size)
     }
+    events += parser.end()
+    for case .failed(let failure) in events { return .failure(failure) }
+    return .success(events)
   }
 
   private static func delta(_ json: String) -> String { "data: {\"choices\":[{\"index\":0,\"delta\":\(json)}]}\n\n" }
@@ -89,11 +87,11 @@ import Testing
         ]))
   }
 
-  @Test func aWholeAnswerIsUnderstood() throws {
+  @Test func aWholeAnswerIsUnderstood() {
     let body =
       "{\"choices\":[{\"message\":{\"content\":\"Hello.\"},\"finish_reason\":\"stop\"}],\"usage\":{\"completion_tokens\":3}}"
     #expect(
-      try ChatStreamParser.readWhole(Array(body.utf8))
+      ChatStreamParser.readWhole(Array(body.utf8))
         == [.text("Hello."), .finished(reason: "stop"), .usage(tokens: 3), .done])
   }
 
@@ -112,6 +110,13 @@ import Testing
     #expect(Self.read(body) == .failure(expected))
   }
 
+  @Test func whatCameWholeBeforeAFailureIsTold() {
+    var parser = ChatStreamParser()
+    let events = parser.add(Array((Self.delta("{\"content\":\"Hi\"}") + "data: {oops}\n\n" + Self.finish("stop")).utf8))
+    #expect(
+      events == [.text("Hi"), .failed(.invalid("a part of the answer is no JSON: expected a key"))])
+  }
+
   @Test func everythingIsBounded() {
     func isTooLarge(_ body: String, _ what: Comment) {
       guard case .failure(.tooLarge) = Self.read(body) else {
@@ -120,7 +125,7 @@ import Testing
       }
     }
     let k = String(repeating: "x", count: 1_000)
-    isTooLarge("data: " + String(repeating: "x", count: ChatStreamParser.Limits.lineBytes + 1), "a line")
+    isTooLarge("data: " + String(repeating: "x", count: ChatStreamParser.Limits.eventBytes + 1), "a line")
     isTooLarge(String(repeating: "data: \(k)\n", count: 300), "an event of many lines")
     isTooLarge(String(repeating: Self.delta("{\"content\":\"\(k)\"}"), count: 70), "a text")
     isTooLarge(String(repeating: ": \(k)\n", count: 4_300), "a body of comments")
@@ -144,10 +149,10 @@ import Testing
         if random.next() % 3 == 0 { bytes.remove(at: at) } else { bytes[at] = UInt8(truncatingIfNeeded: random.next()) }
       }
       var parser = ChatStreamParser()
-      do {
-        let events = try parser.add(bytes) + parser.end()
-        #expect(events.last == .done)
-      } catch {}
+      switch (parser.add(bytes) + parser.end()).last {
+      case .done, .failed: break
+      case let last: Issue.record("an end that is none: \(String(describing: last))")
+      }
     }
   }
 }

@@ -196,6 +196,40 @@ import Testing
     }
   }
 
+  @Test func aHookMayNameItsMethodAndHeaders() async throws {
+    try await Self.perform(
+      [.answer(200, "{}")], { $0.headers = ["X-Team": Secret("voice")] },
+      request: {
+        $0.method = "GET"
+        $0.headers = ["X-Team": "sales", "X-Case": "4711"]
+      }
+    ) { _, backend, gateway in
+      let seen = try #require(backend.seen.first)
+      #expect(seen.method == "GET" && seen.body.isEmpty)
+      #expect(seen.headers.first(name: "X-Team") == "sales" && seen.headers.first(name: "X-Case") == "4711")
+      #expect(
+        gateway.metrics.registry.exposition().contains(
+          "vg_integration_requests_total{service=\"crm\",method=\"GET\",status=\"200\"} 1\n"))
+    }
+    try await Self.perform([.answer(200, "{}")], request: { $0.method = "DELETE" }) { _, backend, _ in
+      #expect(backend.seen.first?.method == "DELETE")
+    }
+  }
+
+  private static let forbidden = [
+    ("Content-Length", "5"), ("Host", "elsewhere"), ("X-Parley-Session", "S2"), ("Mcp-Session-Id", "x"),
+    ("Bad Name", "x"),
+    ("X-Fine", "two\r\nX-Lines: 1"),
+  ]
+
+  @Test(arguments: forbidden)
+  func aHookCannotSetEveryHeader(name: String, value: String) async throws {
+    try await Self.perform([.answer(200, "{}")], request: { $0.headers = [name: value] }) { outcome, backend, _ in
+      #expect(Self.failure(outcome)?.error == "refused")
+      #expect(backend.seen.isEmpty)
+    }
+  }
+
   @Test func aFullURLNeedsNoService() async throws {
     let backend = Backend([.answer(200, "{\"x\":1}")])
     let port = try await backend.start()

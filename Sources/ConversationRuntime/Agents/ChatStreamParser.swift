@@ -9,7 +9,7 @@ public struct ChatStreamParser: Sendable {
   /// What an answer may hold. Spoken answers are a few hundred words; these stop a server that never ends.
   public enum Limits {
     public static let bytes = 4 << 20
-    public static let lineBytes = 256 << 10
+    public static let eventBytes = 256 << 10
     public static let textBytes = 64 << 10
     public static let toolCalls = 16
     public static let argumentBytes = 64 << 10
@@ -27,6 +27,8 @@ public struct ChatStreamParser: Sendable {
     case usage(tokens: Int)
     /// Nothing follows.
     case done
+    /// The body is no answer, or none any more; nothing follows.
+    case failed(Failure)
   }
 
   /// Why the body is no answer.
@@ -38,11 +40,7 @@ public struct ChatStreamParser: Sendable {
   }
 
   private var bytes = 0
-  private var line: [UInt8] = []
-  private var lastWasReturn = false
-  /// The `data` lines of the event that is being read.
-  private var data: [UInt8] = []
-  private var hasData = false
+  private var stream = EventStreamReader(limit: Limits.eventBytes)
 
   private var textBytes = 0
   private var calls: [PartialCall] = []
@@ -59,82 +57,74 @@ public struct ChatStreamParser: Sendable {
 
   public init() {}
 
-  /// Takes the next bytes of the body.
-  public mutating func add(_ part: some Sequence<UInt8>) throws(Failure) -> [Event] {
-    var events: [Event] = []
-    for byte in part {
-      bytes += 1
-      if bytes > Limits.bytes { throw .tooLarge("more than \(Limits.bytes) bytes") }
-      if byte == 0x0A, lastWasReturn {
-        lastWasReturn = false
-        continue
-      }
-      lastWasReturn = byte == 0x0D
-      if byte == 0x0A || byte == 0x0D {
-        try endLine(&events)
-      } else {
-        line.append(byte)
-        if line.count > Limits.lineBytes { throw .tooLarge("a line of more than \(Limits.lineBytes) bytes") }
-      }
+  /// Takes the next bytes of the body. What came whole before a failure is still told.
+  public mutating func add(_ part: some Collection<UInt8>) -> [Event] {
+    bytes += part.count
+    if bytes > Limits.bytes { return [.failed(.tooLarge("more than \(Limits.bytes) bytes"))] }
+    do {
+      return read(try stream.add(part))
+    } catch {
+      return [.failed(Self.tooLarge)]
+    }
+  }
+
+  /// The body has ended. Some servers end without a blank line, without `[DONE]`, or without both.
+  public mutating func end() -> [Event] {
+    var events: [Event]
+    do {
+      events = read(try stream.end())
+    } catch {
+      return [.failed(Self.tooLarge)]
+    }
+    if isDone { return events }
+    isDone = true
+    if !hasChunk {
+      events.append(.failed(.invalid("the body holds no chunk of an answer")))
+    } else if !hasFinished {
+      events.append(.failed(.invalid("the answer broke off")))
+    } else {
+      events.append(.done)
     }
     return events
   }
 
-  /// The body has ended. Some servers end without a blank line, without `[DONE]`, or without both.
-  public mutating func end() throws(Failure) -> [Event] {
-    var events: [Event] = []
-    if !line.isEmpty { try endLine(&events) }
-    try endEvent(&events)
-    if isDone { return events }
-    guard hasChunk else { throw .invalid("the body holds no chunk of an answer") }
-    guard hasFinished else { throw .invalid("the answer broke off") }
-    isDone = true
-    return events + [.done]
-  }
+  private static let tooLarge = Failure.tooLarge("an event of more than \(Limits.eventBytes) bytes")
 
   /// Reads a body that is one `chat.completion`.
-  public static func readWhole(_ body: [UInt8]) throws(Failure) -> [Event] {
+  public static func readWhole(_ body: [UInt8]) -> [Event] {
     var parser = ChatStreamParser()
     var events: [Event] = []
-    try parser.read(parser.decode(body), &events)
+    do {
+      try parser.read(parser.decode(body), &events)
+    } catch {
+      return [.failed(error)]
+    }
     if !parser.hasFinished { parser.finish("stop", &events) }
     return events + [.done]
   }
 
-  // MARK: Server-sent events (HTML, section 9.2)
-
-  private mutating func endLine(_ events: inout [Event]) throws(Failure) {
-    defer { line.removeAll(keepingCapacity: true) }
-    if line.isEmpty { return try endEvent(&events) }
-    // Comments, `event`, `id`, `retry` and unknown fields carry nothing here.
-    guard line.starts(with: "data".utf8), line.count == 4 || line[4] == UInt8(ascii: ":") else { return }
-    var value = line.dropFirst(5)
-    if value.first == 0x20 { value = value.dropFirst() }
-    if hasData { data.append(0x0A) }
-    data += value
-    hasData = true
-    if data.count > Limits.lineBytes { throw .tooLarge("an event of more than \(Limits.lineBytes) bytes") }
-  }
-
-  private mutating func endEvent(_ events: inout [Event]) throws(Failure) {
-    guard hasData else { return }
-    defer {
-      data.removeAll(keepingCapacity: true)
-      hasData = false
-    }
-    if isDone { return }
-    let text = data.drop { $0 == 0x20 || $0 == 0x0A }
-    if text.isEmpty { return }
-    if text.elementsEqual("[DONE]".utf8) {
-      if !hasFinished { finish("stop", &events) }
-      isDone = true
-      events.append(.done)
-    } else {
-      try read(try decode(data), &events)
-    }
-  }
-
   // MARK: Chunks
+
+  private mutating func read(_ stream: [[UInt8]]) -> [Event] {
+    var events: [Event] = []
+    for data in stream where !isDone {
+      let text = data.drop { $0 == 0x20 || $0 == 0x0A }
+      if text.isEmpty { continue }
+      if text.elementsEqual("[DONE]".utf8) {
+        if !hasFinished { finish("stop", &events) }
+        isDone = true
+        events.append(.done)
+        continue
+      }
+      do {
+        try read(decode(data), &events)
+      } catch {
+        isDone = true
+        events.append(.failed(error))
+      }
+    }
+    return events
+  }
 
   private func decode(_ bytes: [UInt8]) throws(Failure) -> Value {
     do {

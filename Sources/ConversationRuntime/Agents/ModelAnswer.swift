@@ -253,25 +253,14 @@ package struct ModelAnswer: Sendable {
       attempts[id]?.whole? += bytes
       return
     }
-    do {
-      try handle(attempts[id]?.parser.add(bytes) ?? [], of: id, at: now, &actions)
-    } catch {
-      fail(id, Self.failure(error), at: now, &actions)
-    }
+    handle(attempts[id]?.parser.add(bytes) ?? [], of: id, at: now, &actions)
   }
 
   private mutating func end(_ id: Int, at now: Instant, _ actions: inout [Action]) {
     // The text was whole already; only its usage is missing.
     if reason != nil, id == winner { return close(id, &actions) }
-    do {
-      if let whole = attempts[id]?.whole {
-        try handle(ChatStreamParser.readWhole(whole), of: id, at: now, &actions)
-      } else {
-        try handle(attempts[id]?.parser.end() ?? [], of: id, at: now, &actions)
-      }
-    } catch {
-      fail(id, Self.failure(error), at: now, &actions)
-    }
+    let events = attempts[id]?.whole.map(ChatStreamParser.readWhole) ?? attempts[id]?.parser.end() ?? []
+    handle(events, of: id, at: now, &actions)
   }
 
   private static func failure(_ problem: ChatStreamParser.Failure) -> Failure {
@@ -301,6 +290,7 @@ package struct ModelAnswer: Sendable {
         finish(id, reason, at: now, &actions)
       case .usage(let tokens): if id == winner { self.tokens = tokens }
       case .done: close(id, &actions)
+      case .failed(let problem): fail(id, Self.failure(problem), at: now, &actions)
       }
     }
   }
