@@ -95,10 +95,19 @@ final class Gateway: Sendable {
     undo.add { await integration.stop() }
     let apiPort = try await integration.start()
 
+    // Language models: their connections are opened while the rest starts.
+    let models =
+      settings.runtime.llm.url.isEmpty
+      ? nil
+      : OpenAIModelService(
+        settings: settings.runtime.llm, group: group, metrics: RuntimeMetrics(metrics), logger: logger)
+    undo.add { await models?.shutdown() }
+    Task { await models?.warmUp() }
+
     // Runtime: the dialogs of calls.
     let runtime = ConversationService(
       configuration: RuntimeConfiguration(settings.runtime), catalog: catalog, integration: integration.hooks,
-      store: store, commands: commands,
+      store: store, commands: commands, models: models ?? NoModelService(),
       knowledge: Knowledge(stores.documents) { await embeddings?.vector(of: $0) }, metrics: RuntimeMetrics(metrics),
       logger: logger)
     serving.withLockedValue { $0 = runtime }
@@ -131,6 +140,7 @@ final class Gateway: Sendable {
     return Gateway(
       health: health, telemetry: telemetry,
       closeStore: {
+        await models?.shutdown()
         await embeddings?.shutdown()
         await stores.close()
       }, integration: integration,
