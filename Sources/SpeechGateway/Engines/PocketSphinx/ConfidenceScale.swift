@@ -15,8 +15,11 @@ enum ConfidenceScale {
   static let acceptance = 0.42
   /// From this confidence on, a complete phrase ends the turn without waiting for the configured silence.
   static let earlyEnd = 0.5
-  /// From this confidence on, a phrase that an open state expects is believed without a look at what free speech would make of it.
-  static let preference = 0.65
+  /// In an open state a phrase that it expects is believed from `sure` on without a look at what free speech would make of it, and
+  /// below that where it is so much surer than free speech is. On 290 utterances in five voices, 45 of them with an expected phrase,
+  /// 43 of those and 5 of the others were taken for it; a threshold alone takes 41 and 1 at this height, 43 and 10 at 0.8.
+  static let sure = 0.88
+  static let margin = 0.25
 
   /// 0 to 1.
   static func confidence(_ segment: DecodedSegment) -> Double {

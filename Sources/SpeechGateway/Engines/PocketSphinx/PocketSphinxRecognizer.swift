@@ -93,13 +93,24 @@ public final class PocketSphinxRecognizer: Recognizer {
     let freeSpeech = self.freeSpeech
     let free = request
     search(request) { outcome in
-      // What the state expects is heard far better than free speech is, so a good match of it is believed. There may be more
-      // to come, though: an open state's turn ends with silence only.
-      if case .recognized(var words) = outcome, words.confidence >= ConfidenceScale.preference {
-        words.complete = false
-        completion(.recognized(words))
+      // What the state expects is heard far better than free speech is, so that a good match of it is believed. There may be
+      // more to come, though: an open state's turn ends with silence only.
+      let expected: Recognition
+      if case .recognized(let words) = outcome, !words.transcript.isEmpty {
+        expected = Recognition(transcript: words.transcript, confidence: words.confidence, complete: false)
       } else {
-        freeSpeech.recognize(free, completion: completion)
+        expected = Recognition(transcript: "", confidence: 0, complete: false)
+      }
+      if expected.confidence >= ConfidenceScale.sure {
+        completion(.recognized(expected))
+        return
+      }
+      freeSpeech.recognize(free) { outcome in
+        if case .recognized(let words) = outcome, expected.confidence < words.confidence + ConfidenceScale.margin {
+          completion(outcome)
+        } else {
+          completion(expected.transcript.isEmpty ? outcome : .recognized(expected))
+        }
       }
     }
   }
