@@ -71,6 +71,10 @@ public struct SpeechSettings: Sendable, Hashable {
   public var language = "en"
   public var vad = VoiceActivity()
   public var turn = TurnTaking()
+  /// Whether what a caller has said so far is recognised while they speak.
+  public var partialResults = false
+  /// Speech between two partial results.
+  public var partialIntervalMs = 300
   /// Decoders, each on a thread of its own.
   public var maxWorkers = 4
   /// Recognitions that may wait for a decoder.

@@ -96,8 +96,10 @@ enum ConfigurationKeys {
           "Speech of this length over a prompt interrupts it."),
         .later("resume_false_interruption", false),
       ]),
-    .later("partial_results", false),
-    .later("partial_interval_ms", 300),
+    .key(
+      "partial_results", \.partialResults, .bool,
+      "Whether what a caller has said so far is recognised while they speak: about 15 % of a core for each of them."),
+    .key("partial_interval_ms", \.partialIntervalMs, .int(100...5000), "Speech between two partial results."),
     .later("beam_size", 5),
     .later("temperature", .double(0), 0),
     .key("max_workers", \.maxWorkers, .int(1...64), "Decoders, each on a thread of its own."),

@@ -40,6 +40,9 @@ public struct SpeechGatewayConfiguration: Sendable {
 
   public var vad: VoiceActivity
   public var turn: TurnTaking
+  /// `speech.partial_interval_ms`: speech between two looks at what the caller has said so far; nil for none
+  /// (`speech.partial_results`).
+  public var partialIntervalMs: Int?
   /// `speech.max_workers`: decoders, each on a thread of its own. 1 to 64.
   public var maxWorkers: Int
   /// `speech.queue_depth`: recognitions that may wait for a decoder; one more is answered with an empty result at once.
@@ -60,12 +63,13 @@ public struct SpeechGatewayConfiguration: Sendable {
   public var audioRoot: String
 
   public init(
-    vad: VoiceActivity = .init(), turn: TurnTaking = .init(), maxWorkers: Int = 4, queueDepth: Int = 10,
-    voice: String = "", speed: Double = 1, cacheMB: Int = 64, language: String = "en",
+    vad: VoiceActivity = .init(), turn: TurnTaking = .init(), partialIntervalMs: Int? = nil, maxWorkers: Int = 4,
+    queueDepth: Int = 10, voice: String = "", speed: Double = 1, cacheMB: Int = 64, language: String = "en",
     pocketSphinxModel: String = Self.debianPocketSphinxModel, sileroCandidates: [String] = [], audioRoot: String = ""
   ) {
     self.vad = vad
     self.turn = turn
+    self.partialIntervalMs = partialIntervalMs
     self.maxWorkers = maxWorkers
     self.queueDepth = queueDepth
     self.voice = voice

@@ -180,4 +180,38 @@ import Testing
     #expect(recognizer.asked.current.last?.isWanted() == true)
     await rig.end()
   }
+
+  @Test func whatIsSaidSoFarIsToldWhileTheCallerSpeaks() async throws {
+    let soFar = ["my", "my", "my pass"].map {
+      RecognitionOutcome.recognized(Recognition(transcript: $0, confidence: 0.9, complete: true))
+    }
+    let recognizer = FakeRecognizer(soFar + [.dropped, Self.words])
+    let rig = try Rig(SpeechGatewayConfiguration(partialIntervalMs: 200), recognizer: recognizer)
+    await rig.answer()
+    rig.runtime.order(.listen(ListenSpec(phrases: ["password"])))
+    await rig.hear(Sounds.silence(ms: 1_000))
+    await rig.hear(try Sounds.telephone("i forgot my password"))
+    await rig.hear(Sounds.silence(ms: 1_200))
+    let result = await Self.final(rig)
+    #expect(result.transcript == "my password")
+    let partials = rig.told.compactMap { if case .speechPartial(let text, _) = $0 { text } else { nil } }
+    #expect(partials.prefix(2) == ["my", "my pass"])
+    // Each look hears a little more, and the last request is the turn's own.
+    let asked = recognizer.asked.current
+    let looks = asked.filter(\.isPartial).map(\.segment.count)
+    let growth = zip(looks, looks.dropFirst()).map { $1 - $0 }
+    #expect(growth.count >= 2 && growth.allSatisfy { $0 >= 3_200 })
+    #expect(asked.last?.isPartial == false)
+    await rig.end()
+  }
+
+  @Test func nobodyLooksAheadUnlessAskedTo() async throws {
+    let (rig, recognizer) = try await rig([Self.words])
+    await rig.hear(try Sounds.telephone("i forgot my password"))
+    await rig.hear(Sounds.silence(ms: 1_200))
+    _ = await Self.final(rig)
+    let looks = recognizer.asked.current.filter(\.isPartial)
+    #expect(looks.isEmpty)
+    await rig.end()
+  }
 }

@@ -36,6 +36,7 @@ final class CallPipeline {
   private var listen = ListenSpec(speech: false)
   private var turnListen = ListenSpec(speech: false)
   private var decodes = Decodes()
+  private var partials = PartialResults()
   private var reportedPlayback = PlaybackState.silent
   private var hangup: HangupReason?
   private var answeredAt: Instant?
@@ -66,6 +67,8 @@ final class CallPipeline {
     case .media(let message, let heard, let at): media(message, heard: heard, at: at)
     case .runtime(let message, let at): command(message, at: at)
     case .recognized(let ticket, let outcome, let at): recognized(ticket, outcome, at: at)
+    case .partial(let turn, let outcome, let since, let at):
+      heardSoFar(turn, Decodes.Decoded(outcome: outcome, since: since, at: at))
     case .piece(let id, let event, let at): report(queue.receive(id, event, now: at), at: at)
     }
     playbackMayHaveChanged()
@@ -79,6 +82,7 @@ final class CallPipeline {
     history.append(frame)
     let probability = detector.probability(frame)
     act(endpointer.receive(.frame(position: position, samples: frame.count, probability: probability)))
+    if let interval = around.configuration.partialIntervalMs { lookAhead(every: Int64(max(1, interval)) * 16) }
     if !endpointer.isHearingSpeech { history.trim(keeping: Self.idleHistory) }
     playbackMayHaveChanged()
     hangUpIfDue()
@@ -170,8 +174,9 @@ final class CallPipeline {
 
   private func act(_ action: EndpointerAction, at: Instant) {
     switch action {
-    case .speechStarted(let onset, _, let evidence):
+    case .speechStarted(let onset, let start, let evidence):
       turnListen = listen
+      partials.begin(start: start, heard: evidence.position)
       decodes.begin()
       log("The caller speaks", evidence)
       report(queue.confirmInterruption(now: at), at: at)
@@ -191,6 +196,7 @@ final class CallPipeline {
       if let guess = decodes.forgetCandidate() { count(guess, words: .partial) }
     case .speechEnded(let segment, let reason, let evidence):
       log("The turn is over", evidence, reason: reason.rawValue)
+      partials.end()
       let endpointMs = Int(max(0, evidence.position - segment.speechEnd)) / 16
       let final = Decodes.Final(
         segment: segment, listen: turnListen, endpointMs: endpointMs, decided: at,
@@ -221,12 +227,35 @@ final class CallPipeline {
     case .final: while let ready = decodes.nextReady() { deliver(ready) }
     case .candidate(let decoded):
       guard case .recognized(let recognition) = decoded.outcome else { break }
-      if !recognition.transcript.isEmpty, !recognition.complete {
-        runtime.send(.speechPartial(transcript: recognition.transcript, atMs: milliseconds(at)))
-      }
+      if !recognition.complete { tellPartial(recognition.transcript, at: at) }
       let notice: RecognitionNotice = recognition.complete ? .complete : .nothing
       act(endpointer.receive(.recognition(revision: ticket.revision, notice)), at: at)
     }
+  }
+
+  // MARK: What the caller has said so far
+
+  private func lookAhead(every interval: Int64) {
+    guard endpointer.isInTurn, let (turn, start) = partials.next(at: history.end, every: interval) else { return }
+    let post = around.post
+    let now = around.now
+    let since = now()
+    let request = RecognitionRequest(
+      segment: history.samples(start, history.end), listen: turnListen, isPartial: true)
+    around.recognizer.recognize(request) { post(.partial(turn: turn, $0, since: since, at: now())) }
+  }
+
+  private func heardSoFar(_ turn: Int, _ decoded: Decodes.Decoded) {
+    // The engine's trouble is counted and told with the turn itself.
+    let isCurrent = partials.finish(turn)
+    guard case .recognized(let recognition) = decoded.outcome, !recognition.transcript.isEmpty else { return }
+    count(decoded, words: .partial)
+    if isCurrent { tellPartial(recognition.transcript, at: decoded.at) }
+  }
+
+  private func tellPartial(_ transcript: String, at: Instant) {
+    guard partials.isNew(transcript) else { return }
+    runtime.send(.speechPartial(transcript: transcript, atMs: milliseconds(at)))
   }
 
   /// Counts a decode once it is clear whether its words were a turn's or only a guess.

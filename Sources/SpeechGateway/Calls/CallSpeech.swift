@@ -17,6 +17,8 @@ final class CallSpeech: SpeechSide {
     case media(MediaToSpeech, heard: Int64, at: Instant)
     case runtime(RuntimeToSpeech, at: Instant)
     case recognized(RecognitionTicket, RecognitionOutcome, at: Instant)
+    /// Of the caller's turn so far.
+    case partial(turn: Int, RecognitionOutcome, since: Instant, at: Instant)
     case piece(PlaybackID, PieceEvent, at: Instant)
   }
 

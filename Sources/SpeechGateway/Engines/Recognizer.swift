@@ -10,10 +10,17 @@ public struct RecognitionRequest: Sendable {
   /// Whether anybody still waits for the words, asked when a decoder becomes free: a caller who goes on has made the guess
   /// about what came before worthless.
   public var isWanted: @Sendable () -> Bool
+  /// The caller still speaks: only worth the effort while nothing else is to be recognised, and not worth a search for free
+  /// speech.
+  public var isPartial: Bool
 
-  public init(segment: [Int16], listen: ListenSpec, isWanted: @escaping @Sendable () -> Bool = { true }) {
+  public init(
+    segment: [Int16], listen: ListenSpec, isPartial: Bool = false,
+    isWanted: @escaping @Sendable () -> Bool = { true }
+  ) {
     self.segment = segment
     self.listen = listen
+    self.isPartial = isPartial
     self.isWanted = isWanted
   }
 }
@@ -39,7 +46,7 @@ public enum RecognitionOutcome: Sendable {
   case recognized(Recognition)
   /// All decoders are busy and the queue is full.
   case overflow
-  /// Nobody wanted it any more when its turn came.
+  /// Nobody wanted it any more when its turn came, or it was a partial one and other work was waiting.
   case dropped
   /// The engine failed; a sentence for the log.
   case failed(String)

@@ -62,6 +62,7 @@ extension SpeechGatewayConfiguration {
         minSilenceMs: settings.vad.minSilenceMs, paddingMs: settings.vad.paddingMs),
       turn: TurnTaking(
         maxSilenceMs: settings.turn.maxSilenceMs, interruptionMinMs: settings.turn.interruptionMinMs),
+      partialIntervalMs: settings.partialResults ? settings.partialIntervalMs : nil,
       maxWorkers: settings.maxWorkers, queueDepth: settings.queueDepth, voice: settings.tts.voice,
       speed: settings.tts.speed, cacheMB: settings.tts.cacheMB, language: settings.language,
       pocketSphinxModel: own ?? Self.debianPocketSphinxModel, sileroCandidates: sileroCandidates, audioRoot: audioRoot)

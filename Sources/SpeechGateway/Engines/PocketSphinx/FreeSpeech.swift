@@ -115,6 +115,9 @@ final class DecoderLoad: Sendable {
 
   init(_ metrics: any SpeechMetrics) { self.metrics = metrics }
 
+  /// Whether anything is being recognised or waits for it.
+  var isBusy: Bool { counts.withLockedValue { $0.waiting + $0.active > 0 } }
+
   /// A recognition joins or leaves the queue.
   func waiting(_ change: Int) {
     // Reported under the lock: two threads that report in the wrong order would leave the older figure standing.

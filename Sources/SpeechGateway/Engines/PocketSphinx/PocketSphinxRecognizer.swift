@@ -86,7 +86,11 @@ public final class PocketSphinxRecognizer: Recognizer {
     if request.segment.count > Self.maxSamples {
       request.segment.removeSubrange(Self.maxSamples...)
     }
-    guard request.listen.isOpen else {
+    if request.isPartial, load.isBusy {
+      completion(.dropped)
+      return
+    }
+    guard request.listen.isOpen, !request.isPartial else {
       search(request, completion: completion)
       return
     }
