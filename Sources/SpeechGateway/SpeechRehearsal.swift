@@ -35,9 +35,11 @@ public final class SpeechRehearsal: Sendable {
     engine = SpeechCheck.voiceEngine(configuration, logger: logger)
     recognizer = try PocketSphinxRecognizer(model: configuration.pocketSphinxModel, workers: 1, logger: logger)
     maker = PromptMaker(
-      synthesizer: try FliteSynthesizer(voice: configuration.voice), cacheBytes: 0, audioRoot: configuration.audioRoot,
-      threads: 1)
+      synthesizer: try FliteSynthesizer(voice: configuration.voice), cacheBytes: 64 << 20,
+      audioRoot: configuration.audioRoot, threads: 1)
   }
+
+  deinit { shutdown() }
 
   /// Ends the threads. What is being recognised is answered first.
   public func shutdown() {
