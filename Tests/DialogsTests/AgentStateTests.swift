@@ -413,6 +413,28 @@ func context(_ request: ModelRequest?) -> [String] {
     #expect(slow.states == ["start", "handover"])
   }
 
+  @Test func theTimeOfTheConversationBeginsWithIt() throws {
+    let yaml = """
+      settings: { timeout: 10s }
+      variables: { number: "" }
+      states:
+        start:
+          on_enter: [{ action: collect_digits, max: 2, into: number, timeout: 60s }]
+          agent: { prompt: "Help {{ number }}.", max_duration: 5s, fallback: end, exits: [{ name: done, description: Over, target: end }] }
+        end: { terminal: true }
+      """
+    var call = try Call(yaml)
+    call.wait(.seconds(30))
+    call.press("42")
+    guard case .system(let text)? = call.requests.first?.messages.first else {
+      Issue.record("no request")
+      return
+    }
+    #expect(text.hasPrefix("Help 42."))
+    call.wait(.seconds(5))
+    #expect(call.states == ["start", "end"])
+  }
+
   @Test func silenceAsksTheModelOnceThenLeaves() throws {
     var call = try Call(Self.advisor)
     call.modelSays("Hello.")

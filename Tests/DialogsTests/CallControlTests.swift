@@ -49,6 +49,26 @@ import Testing
     #expect(call.session.isEnded)
   }
 
+  @Test func aTerminalStateLeavesTheTwoAlone() throws {
+    var call = try Call(
+      """
+      states:
+        start: { on_enter: [{ action: transfer, target: "100" }], transitions: [{ event: transfer_result, target: done }] }
+        done: { terminal: true }
+      """)
+    call.give(.transferResult(status: "connected"))
+    call.wait(.seconds(600))
+    #expect(call.states == ["start", "done"] && call.hangups == [])
+    var failed = try Call(
+      """
+      states:
+        start: { on_enter: [{ action: transfer, target: "100" }], transitions: [{ event: transfer_result, target: done }] }
+        done: { terminal: true }
+      """)
+    failed.give(.transferResult(status: "refused"))
+    #expect(failed.hangups == ["normal"])
+  }
+
   @Test func anOutcomeThatNeverComesCountsAsFailed() throws {
     var call = try Call(Self.handover)
     call.wait(.seconds(20) + DialogSession.transferGrace)

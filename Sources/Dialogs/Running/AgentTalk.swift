@@ -42,7 +42,7 @@ struct AgentTalk: Sendable {
   }
 
   /// The instructions, as the model gets them.
-  var prompt: String
+  var prompt = ""
   /// Without the instructions, oldest first.
   var messages: [ModelMessage] = []
   /// The state's own actions are done, and the conversation is on.
@@ -71,17 +71,13 @@ struct AgentTalk: Sendable {
   var rounds = 0
   var mistakes = 0
   var askedAboutSilence = false
-  var endsAt: Instant
+  /// The end of `max_duration`; nil before the conversation has begun.
+  var endsAt: Instant?
   var fillerDue: Instant?
   var nextFiller = 0
   var wayOut: WayOut?
   /// The exit that the event `agent_exit` is about.
   var exit: Int?
-
-  init(prompt: String, endsAt: Instant) {
-    self.prompt = prompt
-    self.endsAt = endsAt
-  }
 
   /// It is not the caller's turn: an answer is under way, or is about to be.
   var isBusy: Bool {
@@ -114,7 +110,8 @@ struct AgentTalk: Sendable {
   /// Adds the caller's words; a second message in a row joins the first, because some models insist on turns.
   mutating func addUser(_ text: String) {
     if case .user(let earlier)? = messages.last {
-      messages[messages.count - 1] = .user(Self.cut(earlier + "\n" + text))
+      // The last words matter most.
+      messages[messages.count - 1] = .user(String((earlier + "\n" + Self.cut(text)).suffix(Self.messageLimit)))
     } else {
       messages.append(.user(Self.cut(text)))
     }

@@ -64,11 +64,9 @@ extension DialogSession {
   private mutating func comeToRest() {
     guard let stateIndex else { return }
     if frame.dialog.plan.states[stateIndex].isTerminal {
-      if !callers.isEmpty {
-        returnToCaller()
-      } else if !isConnected {
-        hangUp(reason: "normal")
-      }
+      // Whoever has somebody else to talk to is left alone.
+      if isConnected { return }
+      if callers.isEmpty { hangUp(reason: "normal") } else { returnToCaller() }
     } else if frame.agent != nil {
       agentBegins()
     }

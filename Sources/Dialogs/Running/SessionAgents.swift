@@ -30,8 +30,7 @@ extension DialogSession {
 
   /// - Parameter answering: the caller's words led here, and nobody has answered them.
   mutating func enterAgent(answering: Bool) {
-    guard let settings = agent else { return }
-    var talk = AgentTalk(prompt: "", endsAt: now + settings.maxDuration)
+    var talk = AgentTalk()
     if answering, case .string(let words) = frame.values[DialogPlan.Slot.transcript.rawValue], !words.isEmpty {
       talk.words.append(words)
       talk.owesAnswer = true
@@ -43,6 +42,7 @@ extension DialogSession {
   mutating func agentBegins() {
     guard let settings = agent, frame.agent?.hasBegun == false else { return }
     frame.agent?.hasBegun = true
+    frame.agent?.endsAt = now + settings.maxDuration
     let prompt = render(settings.prompt)
     frame.agent?.prompt = prompt ?? ""
     let shown = prompt == nil ? "" : renderHidden(settings.prompt) ?? "***"
@@ -360,7 +360,7 @@ extension DialogSession {
       cancelRequest()
       leaveAgent("model", "timeout: the model was given up: no answer came")
     }
-    if talk.wayOut == nil, talk.endsAt <= now {
+    if talk.wayOut == nil, let endsAt = talk.endsAt, endsAt <= now {
       leaveAgent("agent_limit", "the conversation took too long")
     }
   }

@@ -216,7 +216,7 @@ extension DialogSession {
   }
 
   mutating func toolFailed(_ purpose: PendingHook.Purpose, error: String, message: String) {
-    let problem = "\(error.prefix(40)): \(message.prefix(400))"
+    let problem = hidingSecrets("\(error.prefix(40)): \(message.prefix(400))")
     switch purpose {
     case .dialog: break
     case .tool(let id):

@@ -42,8 +42,9 @@ extension AgentTalk {
   }
 
   init(_ reader: SnapshotReader, _ settings: AgentSettings) throws(SnapshotError) {
-    guard let endsAt = try reader.instant("ends") else { throw reader.problem("ends", "it is missing") }
-    self.init(prompt: try reader.text("prompt"), endsAt: endsAt)
+    self.init()
+    prompt = try reader.text("prompt")
+    endsAt = try reader.instant("ends")
     for part in try reader.readers("messages") { messages.append(try ModelMessage(part)) }
     hasBegun = try reader.flag("begun")
     words = try reader.texts("words")
