@@ -224,7 +224,7 @@ struct Evaluation {
 
   func regex(_ source: String) throws(EvaluationError) -> RegexPattern {
     do {
-      return try RegexPattern(source)
+      return try RegexPattern(source, isForOnce: true)
     } catch {
       throw EvaluationError("the regular expression `\(source)` is not valid: \(error.message)")
     }

@@ -30,8 +30,12 @@ struct RegexMasks: Sendable {
     }
   }
 
+  /// What is larger is not worth its preparation.
+  private static let programLimit = 256
+
   /// nil where the program is too large.
   init?(_ program: [RegexInstruction]) {
+    guard program.count <= Self.programLimit else { return nil }
     var bits: [Int?] = []
     var count = 0
     var hasAnchors = false
@@ -66,14 +70,18 @@ struct RegexMasks: Sendable {
     let places = hasAnchors ? Place.count : 1
     var start: [UInt64] = []
     var following: [UInt64] = []
+    var seen = [Int](repeating: 0, count: program.count)
+    var walk = 0
+    var open: [Int] = []
     for number in 0..<places {
       let place = Place(number: number)
       func closure(from: Int) -> UInt64 {
         var mask: UInt64 = 0
-        var seen = Set<Int>()
-        var open = [from]
+        walk += 1
+        open.append(from)
         while let at = open.popLast() {
-          guard seen.insert(at).inserted else { continue }
+          guard seen[at] != walk else { continue }
+          seen[at] = walk
           switch program[at] {
           case .set: if let bit = bits[at] { mask |= 1 << UInt64(bit) }
           case .match: mask |= Self.found

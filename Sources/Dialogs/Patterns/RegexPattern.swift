@@ -23,7 +23,10 @@ public struct RegexPattern: Sendable {
   static let repetitionLimit = 100
   static let depthLimit = 32
 
-  public init(_ source: String) throws(Problem) {
+  public init(_ source: String) throws(Problem) { try self.init(source, isForOnce: false) }
+
+  /// - Parameter isForOnce: it is tried on one text and forgotten, so no time is spent to make that quick.
+  init(_ source: String, isForOnce: Bool) throws(Problem) {
     guard source.utf8.count <= Self.lengthLimit else {
       throw Problem(offset: 0, message: "a regular expression is longer than \(Self.lengthLimit) bytes")
     }
@@ -34,7 +37,7 @@ public struct RegexPattern: Sendable {
     var compiler = RegexCompiler()
     try compiler.compile(syntax)
     program = compiler.program + [.match]
-    masks = RegexMasks(program)
+    masks = isForOnce ? nil : RegexMasks(program)
   }
 
   /// Whether the pattern occurs anywhere in `text`. `steps` counts the work down; nil when it ran out.
