@@ -1,5 +1,6 @@
 import Base
 import Dialogs
+import FoundationEssentials
 import Settings
 import Testing
 
@@ -290,6 +291,23 @@ import Testing
     #expect(DialogTestReport.tap(results[1], number: 2) == "ok 2 - ok\n")
     let json = DialogTestReport.json(results[0])
     #expect(json["passed"] == false && json["failure"]?["expected"] == "\"<&>\"")
+  }
+
+  @Test func theGuideNamesEveryStepAndItsTestFilePasses() throws {
+    let guide = try String(contentsOfFile: "\(root)/docs/dialogs/testing.md", encoding: .utf8)
+    for step in DialogTestLoader.stepNames { #expect(guide.contains("`\(step)"), "\(step)") }
+    let block = try #require(
+      guide.split(separator: "```", omittingEmptySubsequences: false).first { $0.hasPrefix("yaml\n") }
+    ).dropFirst(5)
+    let path = "\(root)/examples/dialogs/helpdesk.yaml"
+    let helpdesk = try #require(DialogLoader.load(try YAML.load(path: path), file: path).dialog)
+    let outcome = DialogTestLoader.load(
+      try YAML.read(String(block), file: "helpdesk.test.yaml"), file: "helpdesk.test.yaml")
+    let file = try #require(outcome.tests, "\(outcome.diagnostics)")
+    var coverage = DialogCoverage(helpdesk)
+    for result in DialogTestRunner(file, dialog: helpdesk).run(coverage: &coverage) {
+      #expect(result.hasPassed, "\(DialogTestReport.tap(result, number: 1))")
+    }
   }
 
   // MARK: With a voice

@@ -10,6 +10,9 @@ public enum DialogTestLoader {
     public var diagnostics: [Diagnostic]
   }
 
+  /// What a step can be, for editors and documentation.
+  public static var stepNames: [String] { DialogTestDecoder.stepNames }
+
   /// - Parameter file: the path that diagnostics name; `helpdesk.test.yaml` tests `helpdesk` unless it says otherwise.
   public static func load(_ document: SourceNode, file: String) -> Outcome {
     var decoder = DialogTestDecoder(file: file)
