@@ -111,7 +111,7 @@ let package = Package(
     tests("RTPTests", ["RTP", "TestKit"]),
     tests("AudioTests", ["Audio", "TestKit"]),
     tests("TurnsTests", ["Turns", "TestKit"]),
-    tests("DialogsTests", ["Dialogs", "Settings"]),
+    tests("DialogsTests", ["Dialogs", "Settings", "TestKit"]),
     tests("SettingsTests", ["Settings", "Base"]),
     tests("StorageTests", ["Storage", "Base", logging, .product(name: "GRDB", package: "GRDB.swift")]),
     tests(
@@ -128,7 +128,7 @@ let package = Package(
       ] + shared + nio),
     tests("Simulation", ["SIP", "SDP", "RTP", "TestKit"]),
     .testTarget(
-      name: "EndToEnd", dependencies: ["Base", "ScriptedServers"], path: "Tests/EndToEnd", exclude: ["Scenarios"],
+      name: "EndToEnd", dependencies: ["Base", "ScriptedServers", "TestKit"], path: "Tests/EndToEnd", exclude: ["Scenarios"],
       swiftSettings: strict),
     tests("House", []),
   ],

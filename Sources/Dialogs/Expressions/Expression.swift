@@ -1,7 +1,7 @@
 import Base
 
 /// A parsed expression of the dialog language: one value from variables, literals, operators and functions, without loops,
-/// assignments or effects (docs/dialogs.md).
+/// assignments or effects (docs/dialogs/language.md).
 public struct Expression: Sendable {
   public let source: String
   let root: ExpressionNode

@@ -76,7 +76,7 @@ public struct VariableDeclaration: Sendable, Hashable {
   public var position: SourcePosition
 }
 
-/// The `settings` of a dialog, with the defaults of docs/dialogs.md.
+/// The `settings` of a dialog, with the defaults of docs/dialogs/language.md.
 public struct DialogSettings: Sendable, Hashable {
   /// Whether the caller may talk or key over prompts that do not say otherwise; nil: as configured.
   public var bargeIn: Bool?

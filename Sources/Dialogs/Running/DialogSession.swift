@@ -18,7 +18,7 @@ public struct DialogLimits: Sendable, Hashable {
 /// Runs one dialog for one call. A pure value machine: the same inputs at the same instants give the same actions.
 ///
 /// The owner feeds every input with the instant it happened, performs the actions in order, and calls
-/// ``timeout(at:wallMs:)`` when ``deadline`` has come. Semantics: docs/dialogs.md, "How a dialog runs".
+/// ``timeout(at:wallMs:)`` when ``deadline`` has come. Semantics: docs/dialogs/language.md, "How a dialog runs".
 public struct DialogSession: Sendable {
   /// The reasons with which a dialog can end a call.
   public static let hangupReasons = ["normal", "busy", "rejected", "error"]

@@ -2,7 +2,7 @@ import Base
 import Dialogs
 import Testing
 
-/// Random expressions against an evaluator that was written from docs/dialogs.md alone.
+/// Random expressions against an evaluator that was written from docs/dialogs/language.md alone.
 @Suite struct ExpressionPropertyTests {
   private static let wallMs: Int64 = 1_700_000_000_123
 

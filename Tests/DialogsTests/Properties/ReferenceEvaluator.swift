@@ -3,7 +3,8 @@ import Base
 /// Why a tree has no value.
 struct Undefined: Error {}
 
-/// What docs/dialogs.md says an expression is worth, written down as plainly as it can be said, and apart from the product.
+/// What docs/dialogs/language.md says an expression is worth, written down as plainly as it can be said, and apart from the
+/// product.
 struct ReferenceEvaluator {
   var variables: [String: Value]
   var wallMs: Int64

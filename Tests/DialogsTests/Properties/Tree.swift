@@ -16,13 +16,13 @@ indirect enum Tree {
   case call(String, [Tree], isPiped: Bool)
 }
 
-/// Writes trees down: with no more parentheses than docs/dialogs.md asks for, or with as many as there can be.
+/// Writes trees down: with no more parentheses than docs/dialogs/language.md asks for, or with as many as there can be.
 struct TreePrinter {
   var hasAllParentheses: Bool
   /// Where nothing else decides: quotes, spaces, `f(x)` or `x.f`.
   var random: SeededRandom
 
-  /// As docs/dialogs.md lists them, weakest first.
+  /// As docs/dialogs/language.md lists them, weakest first.
   private static let strength: [String: Int] = [
     "|": 0, "or": 1, "and": 2, "not": 3, "==": 4, "!=": 4, "<": 4, "<=": 4, ">": 4, ">=": 4, "in": 4, "not in": 4,
     "contains": 4, "startswith": 4, "endswith": 4, "matches": 4, "+": 5, "-": 5, "*": 6, "/": 6, "%": 6,
