@@ -258,6 +258,56 @@ func context(_ request: ModelRequest?) -> [String] {
     #expect(call.said.last == "I connect you.")
   }
 
+  @Test(arguments: [
+    (#"{"size": "m", "count": 2, "dates": ["2026-01-02"], "who": {"age": 30}}"#, ""),
+    (#"{"size": "xs", "count": 2}"#, "`size` must be one of [\"s\",\"m\"]."),
+    (#"{"size": "s", "count": 0}"#, "`count` must be at least 1."),
+    (#"{"size": "s", "count": 10}"#, "`count` must be less than 10."),
+    (#"{"size": "s", "count": 1.5}"#, "`count` must be integer."),
+    (#"{"size": "s", "count": "2"}"#, "`count` must be integer."),
+    (#"{"count": 2}"#, "`size` is missing."),
+    (#"{"size": "s", "count": 2, "dates": ["tomorrow"]}"#, "`dates[0]` must fit the pattern ^[0-9-]+$."),
+    (#"{"size": "s", "count": 2, "dates": ["1", "2", "3"]}"#, "`dates` has more than 2 items."),
+    (#"{"size": "s", "count": 2, "who": {"age": null}}"#, "`who.age` must be number."),
+    (#"{"size": "s", "count": 2, "who": {"name": "x"}}"#, "`who.name` is not known."),
+    (#"{"size": "s", "count": 2, "note": "a very long note"}"#, "`note` has more than 10 characters."),
+    (#"{"size": "s", "count": 2, "code": 7}"#, "`code` must be string or null."),
+    (#"{"size": "s", "count": 2, "extra": 7}"#, "`extra` is not known."),
+  ])
+  func argumentsAreHeldAgainstTheWholeSchema(_ arguments: String, _ problem: String) throws {
+    let yaml = """
+      states:
+        start:
+          agent:
+            prompt: "Help."
+            tools:
+              - name: order
+                description: Orders
+                hook: { service: shop }
+                parameters:
+                  type: object
+                  required: [size, count]
+                  additionalProperties: false
+                  properties:
+                    size: { type: string, enum: [s, m] }
+                    count: { type: integer, minimum: 1, exclusiveMaximum: 10 }
+                    dates: { type: array, maxItems: 2, items: { type: string, pattern: "^[0-9-]+$" } }
+                    who: { type: object, properties: { age: { type: number } }, additionalProperties: false }
+                    note: { type: string, maxLength: 10 }
+                    code: { type: [string, "null"] }
+            exits: [{ name: done, description: Over, target: end }]
+        end: { terminal: true }
+      """
+    var call = try Call(yaml)
+    call.modelCalls(("order", arguments))
+    if problem.isEmpty {
+      #expect(call.hooks.count == 1)
+    } else {
+      #expect(call.hooks.isEmpty)
+      #expect(context(call.requests.last).last == "tool: \(JSON.encode(["error": .string(problem)]))")
+    }
+  }
+
   @Test func aFailedToolIsToldToTheModel() throws {
     var call = try Call(Self.advisor)
     call.modelCalls(("look_up_plan", #"{"name": "XL"}"#))

@@ -193,8 +193,11 @@ public struct DialogOutcome: Hashable, Sendable {
 }
 
 /// One thing that happened inside the machine. Values of masked variables never appear here.
+///
+/// States of a dialog that `run_dialog` runs are named `dialog/state`, those of the call's own dialog by their name alone.
 public enum DialogTrace: Hashable, Sendable {
-  /// - Parameter trigger: the event, `goto`, `timeout`, `hook` (a backend's `next_state`) or `start`.
+  /// - Parameter trigger: the event, `goto`, `timeout`, `hook` (a backend's `next_state`), `fallback` (of an agent state),
+  ///   `start`, `run_dialog` (into another dialog) or `return` (from it; the state is not entered again).
   case stateTransition(from: String, to: String, trigger: String)
   /// A transition without target was taken.
   case stayed(state: String, trigger: String)
@@ -207,11 +210,14 @@ public enum DialogTrace: Hashable, Sendable {
   case eventIgnored(state: String, event: String)
   /// Something went wrong inside the dialog: an expression, a hook's answer, a loop.
   case failure(state: String, code: String, message: String)
-  /// A message joined the context of an agent state. `role` is system, user, assistant or tool.
+  /// A message joined the context of an agent state, each once. `role` is system, user, assistant or tool. `text` is what
+  /// was heard of an answer; where it was cut, `detail` has all of it as `said`.
   case agentMessage(state: String, role: String, text: String, detail: Value)
   /// The model asked for a tool or an exit. `outcome` is called, invalid, unknown or exit.
   case toolCalled(state: String, tool: String, arguments: Value, outcome: String)
-  /// A condition that reads a masked variable was looked at; replays take its result from here.
+  /// Something that hangs on a masked variable was decided: whether a condition holds, whether a text or a value could be
+  /// made of it. Replays take the result from here. After a condition that does not hold comes another one: whether it
+  /// failed.
   case secretDecision(Bool)
   case ended(state: String, reason: String)
 }

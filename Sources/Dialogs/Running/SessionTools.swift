@@ -81,7 +81,7 @@ extension DialogSession {
       return .wrong("The arguments must be one JSON object.", isUnknown: false, .string(AgentTalk.cut(call.arguments)))
     }
     func problem(_ schema: Value) -> String? {
-      ToolArguments.problem(arguments, schema, trusted: isReplay ? Self.hidden : nil)
+      ToolArguments.problem(arguments, schema, trusted: isReplay ? .some(Self.hidden) : .none)
     }
     if let number = settings.exits.firstIndex(where: { $0.name == call.name }) {
       if let problem = problem(settings.exits[number].extract) { return .wrong(problem, isUnknown: false, arguments) }
