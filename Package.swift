@@ -33,6 +33,7 @@ let package = Package(
     // For Benchmarks/ and Fuzz/, which are packages of their own.
     .library(name: "ParleyProtocols", targets: ["Base", "SIP", "SDP", "RTP", "Audio", "Turns", "Dialogs"]),
     .library(name: "ParleyDialogs", targets: ["Base", "Dialogs", "Settings"]),
+    .library(name: "ScriptedServers", targets: ["Base", "ScriptedServers"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
