@@ -3,10 +3,10 @@ import Base
 import CallLink
 import IntegrationGateway
 import Logging
-import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import ScriptedServers
 import Settings
 import Storage
 import Telemetry
@@ -181,73 +181,23 @@ final class Backend: Sendable {
     case hang
   }
 
-  struct Seen: Sendable {
-    var method: String
-    var uri: String
-    var headers: HTTPHeaders
-    var body: String
-    var json: Value { (try? JSON.decode(body)) ?? .null }
-  }
-
-  private let state: NIOLockedValueBox<(steps: [Step], seen: [Seen])>
-  private let channel: NIOLockedValueBox<(any Channel)?> = NIOLockedValueBox(nil)
+  private let http: ScriptedHTTPServer
 
   /// The last step is repeated for ever.
-  init(_ steps: [Step]) { state = NIOLockedValueBox((steps, [])) }
-
-  var seen: [Seen] { state.withLockedValue { $0.seen } }
-
-  func start() async throws -> Int {
-    let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-      .childChannelInitializer { channel in
-        channel.eventLoop.makeCompletedFuture {
-          try channel.pipeline.syncOperations.configureHTTPServerPipeline()
-          try channel.pipeline.syncOperations.addHandler(Handler(self))
-        }
-      }
-      .bind(host: "127.0.0.1", port: 0).get()
-    self.channel.withLockedValue { $0 = channel }
-    return try #require(channel.localAddress?.port)
-  }
-
-  func stop() async throws { try await channel.withLockedValue { $0 }?.close() }
-
-  private func take(_ seen: Seen) -> Step {
-    state.withLockedValue { state in
-      state.seen.append(seen)
-      return state.steps.count > 1 ? state.steps.removeFirst() : state.steps[0]
-    }
-  }
-
-  private final class Handler: ChannelInboundHandler {
-    typealias InboundIn = HTTPServerRequestPart
-    typealias OutboundOut = HTTPServerResponsePart
-    private let backend: Backend
-    private var head: HTTPRequestHead?
-    private var body = ""
-
-    init(_ backend: Backend) { self.backend = backend }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-      switch unwrapInboundIn(data) {
-      case .head(let head):
-        self.head = head
-        body = ""
-      case .body(let part): body += String(buffer: part)
-      case .end:
-        guard let head else { return }
-        switch backend.take(Seen(method: head.method.rawValue, uri: head.uri, headers: head.headers, body: body)) {
-        case .hang: break
-        case .close: context.close(promise: nil)
-        case .answer(let status, let text, let headers):
-          var response = HTTPResponseHead(version: .http1_1, status: HTTPResponseStatus(statusCode: status))
-          response.headers = HTTPHeaders(headers)
-          response.headers.add(name: "Content-Length", value: String(text.utf8.count))
-          context.write(wrapOutboundOut(.head(response)), promise: nil)
-          context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: text)))), promise: nil)
-          context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-        }
+  init(_ steps: [Step]) {
+    let order = ScriptOrder(steps)
+    http = ScriptedHTTPServer { _ in
+      switch order.next() {
+      case .answer(let status, let text, let headers): ScriptedHTTPServer.Step.answer(status, text, headers)
+      case .close: [.close]
+      case .hang: [.hang]
       }
     }
   }
+
+  var seen: [ScriptedHTTPServer.Request] { http.requests }
+
+  func start() async throws -> Int { try await http.start() }
+
+  func stop() async throws { await http.stop() }
 }

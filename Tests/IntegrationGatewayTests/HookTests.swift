@@ -3,6 +3,7 @@ import CallLink
 import IntegrationGateway
 import NIOHTTP1
 import NIOPosix
+import ScriptedServers
 import Settings
 import Telemetry
 import Testing

@@ -235,6 +235,55 @@ import Testing
     #expect(configuration.speech.modelDir == "/m")
   }
 
+  // MARK: The language model
+
+  @Test func aLanguageModelIsReadWhole() throws {
+    let llm = try load(
+      """
+      runtime:
+        llm:
+          url: https://api.example/v1
+          model: large
+          api_key: "${KEY}"
+          timeout: 6s
+          hedge_after: 800ms
+          max_retries: 2
+          fallbacks:
+            - { model: small }
+            - { url: "http://127.0.0.1:8000/v1", api_key: other }
+          embeddings_url: http://127.0.0.1:8001/v1
+          embeddings_model: vectors
+      """, ["KEY": "s3cret"]
+    ).runtime.llm
+    #expect(llm.url == "https://api.example/v1" && llm.model == "large" && llm.apiKey.reveal() == "s3cret")
+    #expect(llm.timeout == .seconds(6) && llm.hedgeAfter == .milliseconds(800) && llm.maxRetries == 2)
+    #expect(llm.fallbacks.map(\.model) == ["small", ""])
+    #expect(llm.fallbacks.map(\.url) == ["", "http://127.0.0.1:8000/v1"])
+    #expect(llm.embeddingsURL == "http://127.0.0.1:8001/v1" && llm.embeddingsModel == "vectors")
+    #expect(try load("runtime: { llm: { url: \"\", api_key: \"\", fallbacks: [] } }").runtime.llm.url.isEmpty)
+  }
+
+  @Test(arguments: [
+    ("{ url: api.example }", "C005 runtime.llm.url: is not an http or https URL"),
+    ("{ url: \"http://u:p@x\" }", "C005 runtime.llm.url: must not carry a user or password (use `api_key`)"),
+    ("{ url: \"http://x\", api_key: \"two words\" }", "C005 runtime.llm.api_key: holds characters that no token has"),
+    ("{ fallbacks: [{ model: m }] }", "C010 runtime.llm.fallbacks needs runtime.llm.url"),
+    ("{ url: \"http://x\", hedge_after: 1s }", "C010 runtime.llm.hedge_after needs runtime.llm.fallbacks"),
+    (
+      "{ url: \"http://x\", fallbacks: [{ model: m }], hedge_after: 10s }",
+      "C010 runtime.llm.hedge_after is not shorter than runtime.llm.timeout"
+    ),
+    ("{ url: \"http://x\", fallbacks: [{ }] }", "C010 runtime.llm.fallbacks[0] names neither a url nor a model"),
+    (
+      "{ url: \"http://x\", fallbacks: [{ model: m, api_key: k }] }",
+      "C010 runtime.llm.fallbacks[0].api_key needs a url of its own"
+    ),
+  ])
+  func aMistakeInTheLanguageModelIsASentence(text: String, expected: String) {
+    let found = problems("runtime:\n  llm: \(text)")
+    #expect(found.contains { $0.contains(expected) }, "\(found)")
+  }
+
   // MARK: Services
 
   @Test func aServiceIsReadWhole() throws {

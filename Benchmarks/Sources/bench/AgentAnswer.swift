@@ -77,7 +77,10 @@ enum AgentAnswer {
     // What wall time the monotonic clock's zero was.
     let zero = Date().timeIntervalSince1970 * 1000 - Double(Instant.monotonic().nanoseconds) / 1e6
     for _ in 0...callsOfEach {
-      _ = try Tools.parleyJSON(["call", gateway.uri("greeter"), "--deaf", "--patience", "4000"])
+      let call = try Tools.run(Tools.parley, ["call", gateway.uri("greeter"), "--deaf", "--limit", "20"])
+      guard call.status == 0 else {
+        throw Gateway.Failed(description: "a call failed: \(call.errors) \(gateway.errors)")
+      }
     }
     let ended = try gateway.terminations(callsOfEach + 1).compactMap { $0["session_id"] as? String }
     let said = server.http.sent.filter { $0.step == lastByte }.map { zero + Double($0.at.nanoseconds) / 1e6 }
