@@ -1,5 +1,5 @@
 /// A parsed document (YAML or JSON) that still knows where everything stood, so that every complaint about it can name a
-/// line and a column. `Settings` reads one with Yams; `Dialogs` and the configuration decode it.
+/// line and a column. `Settings` reads one with libyaml; `Dialogs` and the configuration decode it.
 public struct SourceNode: Sendable {
   public enum Content: Sendable {
     /// `isQuoted` scalars are text even where they look like a number.

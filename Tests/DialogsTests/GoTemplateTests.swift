@@ -171,6 +171,17 @@ import Testing
     #expect(try said(chain).hasPrefix("? D011"))
   }
 
+  @Test func nothingGrowsWithoutBound() throws {
+    for word in ["or", "and", "eq"] {
+      var text = ".Variables.name"
+      for _ in 0..<30 { text = "\(word) (\(text)) .Variables.empty .Variables.any .Variables.name" }
+      let result = try said("{{ \(text) }}")
+      #expect(result.hasPrefix("? D01") || result == "Ada" || result == "", "\(word): \(result)")
+    }
+    #expect(try said("{{ eq .Variables.name \"x\" .Variables.empty \"Ada\" }}") == "true")
+    #expect(try said("{{ or .Variables.empty (printf \"%s\" .Variables.empty) \"b\" }}") == "b")
+  }
+
   /// The example of voicetyped's own documentation, in its own spelling.
   @Test func aDialogOfTheCodeDialectRuns() throws {
     var call = try Call(

@@ -19,7 +19,7 @@ import Testing
     "Dialogs": ["Base"],
     "Audio": ["Base", "CSpeexDSP", "CSpanDSP", "Glibc", "Musl"],
     "CallLink": ["Base"],
-    "Settings": platform.union(["Base", "Yams"]),
+    "Settings": platform.union(["Base", "CYaml"]),
     "Telemetry": platform.union(nio).union(["Base", "Settings", "Logging"]),
     "Storage": platform.union(nio).union(["Base", "Settings", "Logging", "GRDB"]),
     "MediaIO": platform.union(nio).union(["Base"]),

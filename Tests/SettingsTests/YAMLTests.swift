@@ -43,9 +43,14 @@ import Testing
     ("a: *nobody\n", "C001", 1, 4),
     ("a: 1\n---\nb: 2\n", "C001", 2, 1),
     ("[1, 2]: x\n", "C004", 1, 1),
-    ("a: &x [1]\n? *x\n: 2\n", "C009", 2, 1),
+    ("a: &x [1]\n? *x\n: 2\n", "C009", 2, 3),
     ("a: &x [1]\n*x : 2\n", "C009", 2, 1),
-    ("a: &x [1]\nb: { [*x]: 2 }\n", "C009", 2, 7),
+    ("a: &x [1]\nb: { [*x]: 2 }\n", "C004", 2, 6),
+    ("a: &x [*x]\n", "C001", 1, 8),
+    ("a:\n\tb: 1\n", "C001", 2, 1),
+    ("a: \u{1}\n", "C001", 1, 4),
+    ("%TAG !e! tag:example.com,2000:\n---\na: 1\n", "C001", 1, 1),
+    ("a: { <<: 5 }\n", "C004", 1, 10),
   ])
   func mistakesAreNamedWithTheirPlace(text: String, code: String, line: Int, column: Int) {
     let problem = problem(text)
@@ -71,6 +76,36 @@ import Testing
       text += "a\(i): &a\(i) [" + [String](repeating: "*a\(i - 1)", count: 10).joined(separator: ", ") + "]\n"
     }
     #expect(problem(text).code == "C009")
+  }
+
+  @Test func everyKeyThatStandsTwiceIsNamed() {
+    do {
+      _ = try YAML.read("a: 1\na: 2\nb: { c: 1, c: 2 }\na: 3\n", file: "f")
+      Issue.record("it was read")
+    } catch {
+      #expect(error.all.map { $0.position?.line } == [2, 3, 4])
+    }
+  }
+
+  @Test func mergedMappingsCannotFillTheMemory() {
+    let base = "a: &a { " + (0..<300).map { "k\($0): 1" }.joined(separator: ", ") + " }\n"
+    #expect(problem(base + "b:\n" + String(repeating: "  - <<: *a\n", count: 5_000)).code == "C009")
+    let many = [String](repeating: "*a", count: 5_000).joined(separator: ", ")
+    #expect(problem(base + "b: { <<: [\(many)] }\n").code == "C009")
+  }
+
+  @Test func aliasesCannotNestDeeperThanTheText() {
+    var text = "a0: &a0 [x]\n"
+    for i in 1...70 { text += "a\(i): &a\(i) [*a\(i - 1)]\n" }
+    let found = problem(text)
+    #expect(found.code == "C009" && found.message.contains("deeper"))
+  }
+
+  @Test func deepNestingIsFoundWhereverItStands() {
+    for (open, close) in [("[", "]"), ("{a: ", "}"), ("- ", ""), ("? ", "")] {
+      let text = String(repeating: open, count: 200) + "x" + String(repeating: close, count: 200)
+      #expect(problem(text).code == "C009", "\(open)")
+    }
   }
 
   @Test func depthAndSizeAreBounded() {

@@ -207,22 +207,22 @@ struct GoParser {
         throw problem(start, "`\(name)` compares \(name == "eq" ? "at least " : "")2 values, not \(nodes.count)")
       }
       let op = Self.comparisons[name] ?? .equal
-      var result = try compare(op, nodes[0], nodes[1], at: start)
-      for other in nodes.dropFirst(2) {
-        result = try ExpressionParser.combine(.or, result, compare(op, nodes[0], other, at: start), at: start)
-      }
-      return result
+      if nodes.count == 2 { return try compare(op, nodes[0], nodes[1], at: start) }
+      let choices = nodes.dropFirst().map { fitting($0, to: nodes[0]).lowercased(if: nodes[0].isTranscript) }
+      return .binary(.isIn, nodes[0], .list(choices), at: start)
     case "and", "or":
       guard let last = nodes.last else { throw problem(start, "`\(name)` needs values") }
       var result = last
       for node in nodes.dropLast().reversed() {
         if type(of: node) == .bool, type(of: result) == .bool {
           result = .binary(name == "and" ? .and : .or, node, result, at: start)
+        } else if name == "and" {
+          // In Go they give one of their values; here nothing stands for one that is false, zero or empty.
+          result = .conditional(truth(node), result, .literal(""), at: start)
+        } else if node.isPlace {
+          result = .conditional(truth(node), node, result, at: start)
         } else {
-          // In Go they give one of their values.
-          result =
-            name == "and"
-            ? .conditional(truth(node), result, node, at: start) : .conditional(truth(node), node, result, at: start)
+          result = .call(.coalesce, [node, result], at: start)
         }
       }
       return result
@@ -423,5 +423,24 @@ struct GoParser {
     _ offset: Int, _ message: String, _ hint: String = "", _ code: DialogCode = .badExpression
   ) -> Expression.Problem {
     Expression.Problem(offset: offset, code: code, message: message, hint: hint)
+  }
+}
+
+extension ExpressionNode {
+  /// Whether it only names a value, so that it may stand twice without growing.
+  fileprivate var isPlace: Bool {
+    switch self {
+    case .literal, .name: true
+    case .member(let base, _, _): base.isPlace
+    case .index(let base, .literal, _): base.isPlace
+    default: false
+    }
+  }
+
+  fileprivate var isTranscript: Bool { if case .name("transcript", _) = self { true } else { false } }
+
+  /// Recognisers write lower case.
+  fileprivate func lowercased(if isNeeded: Bool) -> ExpressionNode {
+    if isNeeded, case .literal(.string(let text)) = self { .literal(.string(text.lowercased())) } else { self }
   }
 }
