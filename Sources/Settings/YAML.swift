@@ -77,14 +77,14 @@ public enum YAML {
 
   /// The parser compares each `%TAG` with all before it, which a text full of them could make endless; nobody needs one here.
   private static func tagDirective(_ text: String) -> SourcePosition? {
-    guard text.utf8.first == UInt8(ascii: "%") || text.utf8.first == UInt8(ascii: "#") || text.utf8.first == 0x0A else {
-      return nil
-    }
-    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-      if line.utf8.starts(with: "%TAG".utf8) { return SourcePosition(line: index + 1, column: 1) }
-      guard
-        line.utf8.first == UInt8(ascii: "#") || line.utf8.first == UInt8(ascii: "%") || line.allSatisfy(\.isWhitespace)
-      else { return nil }
+    var rest = text.utf8[...]
+    var line = 1
+    // Directives stand before the document, among comments and empty lines.
+    while let first = rest.first, "%# \r\n".utf8.contains(first) {
+      if rest.starts(with: "%TAG".utf8) { return SourcePosition(line: line, column: 1) }
+      guard let end = rest.firstIndex(of: 0x0A) else { return nil }
+      rest = rest[rest.index(after: end)...]
+      line += 1
     }
     return nil
   }

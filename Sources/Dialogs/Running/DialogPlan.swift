@@ -153,8 +153,10 @@ final class DialogPlan: Sendable {
     self.states = states.map { state in
       let own = state.transitions.map { (event: $0.event, way: add($0)) }
       let all = own + globals
-      func ways(for event: String, takesAny: Bool) -> [Int32] {
-        all.compactMap { $0.event == event || takesAny && $0.event == "*" ? $0.way : nil }
+      let kinds = all.map { (kind: Event.Kind.named[$0.event], isAny: $0.event == "*", way: $0.way) }
+      func ways(for kind: Event.Kind) -> [Int32] {
+        let takesAny = kind == .custom || !Vocabulary.progressEvents.contains(kind.name)
+        return kinds.compactMap { $0.kind == kind && kind != .custom || takesAny && $0.isAny ? $0.way : nil }
       }
       let both = state.transitions + transitions
       let forKeys = both.filter { $0.event == "dtmf" }
@@ -174,12 +176,8 @@ final class DialogPlan: Sendable {
         name: state.name, isTerminal: state.isTerminal, isAgent: state.agent != nil, hearsSpeech: hearsSpeech,
         hearsKeys: state.agent != nil || both.contains { $0.event == "dtmf" || $0.event == "*" },
         takesKeys: !forKeys.isEmpty, listen: listen(true), listenUninterrupted: listen(false),
-        ways: Event.Kind.allCases.map { kind in
-          kind == .custom
-            ? ways(for: "", takesAny: true)
-            : ways(for: kind.name, takesAny: !Vocabulary.progressEvents.contains(kind.name))
-        },
-        customWays: customNames.map { ways(for: $0, takesAny: true) },
+        ways: Event.Kind.allCases.map { ways(for: $0) },
+        customWays: customNames.map { name in all.compactMap { $0.event == name || $0.event == "*" ? $0.way : nil } },
         digitPatterns: forKeys.compactMap(\.digits), takesAnyKeys: forKeys.contains { $0.digits == nil },
         timeoutTarget: state.timeoutNext.flatMap { stateIndex[$0] }, listenNs: state.listen.timeout?.nanoseconds,
         timeoutNs: state.timeout?.nanoseconds)
