@@ -244,6 +244,20 @@ import Testing
     #expect(outcome.notes.contains { $0.key == "greeting" && $0.kind == .lost && $0.reason.contains("cut") })
   }
 
+  @Test func dataThatNoYAMLHoldsIsLeftOutAndSaid() throws {
+    let long = String(repeating: "k", count: 2_000)
+    var deep: Value = 1
+    for _ in 0..<50 { deep = ["inner": deep] }
+    let outcome = try WorkflowImport.convert([
+      "nodes": [["id": "1", "type": "startCall", "data": ["name": "Start", "prompt": "Hi"]]],
+      "template_context_variables": ["plain": .map([long: 1, "a\u{FEFF}": 2, "a": 3]), "deep": deep],
+    ])
+    let dialog = try loaded(outcome)
+    #expect(dialog.variables.first { $0.name == "plain" }?.initial == ["a": 3])
+    #expect(outcome.notes.contains { $0.reason.contains("256 bytes") })
+    #expect(outcome.notes.contains { $0.reason.contains("nested deeper") })
+  }
+
   /// Workflows damaged at random give a dialog without errors, or one sentence; never a crash.
   @Test func damagedWorkflowsNeverGiveBrokenDialogs() throws {
     var random = SeededRandom(seed: 11)

@@ -42,7 +42,8 @@ struct WorkflowConversion: Sendable {
   mutating func run() throws(WorkflowImport.Failure) -> WorkflowImport.Outcome {
     for key in graph.variables.keys.sorted() {
       _ = variable(key, asMap: false, "workflow", "template_context_variables")
-      _ = variables.declare(key, initial: graph.variables[key] ?? .null)
+      let initial = constant(graph.variables[key] ?? .null, "workflow", "template_context_variables")
+      _ = variables.declare(key, initial: initial)
     }
     let settings = readConfigurations()
     readGlobalNodes()

@@ -153,16 +153,36 @@ extension WorkflowConversion {
     case .list(let items): return .list(items.compactMap { data($0, place, key, depth: depth + 1) })
     case .map(let map):
       var pairs: [(key: String, value: YAMLNode)] = []
-      for name in map.keys.sorted() {
-        guard name.utf8.count <= 256, !name.unicodeScalars.contains("\u{FEFF}"), !name.unicodeScalars.contains("\0")
-        else {
-          note(.lost, place, key, "a key of its data is too long or has invisible characters")
-          continue
-        }
+      for name in map.keys.sorted() where isKey(name, place, key) {
         if let node = data(map[name] ?? .null, place, key, depth: depth + 1) { pairs.append((key: name, value: node)) }
       }
       return .map(pairs)
     default: return .value(value)
     }
+  }
+
+  /// Data without texts to be replaced: the first value of a variable.
+  mutating func constant(_ value: Value, _ place: String, _ key: String, depth: Int = 0) -> Value {
+    guard depth < 30 else {
+      note(.lost, place, key, "data is nested deeper than 30")
+      return .null
+    }
+    switch value {
+    case .list(let items): return .list(items.map { constant($0, place, key, depth: depth + 1) })
+    case .map(let map):
+      var out: [String: Value] = [:]
+      for name in map.keys.sorted() where isKey(name, place, key) {
+        out[name] = constant(map[name] ?? .null, place, key, depth: depth + 1)
+      }
+      return .map(out)
+    default: return value
+    }
+  }
+
+  /// Whether a reader of YAML takes the key as it is.
+  private mutating func isKey(_ name: String, _ place: String, _ key: String) -> Bool {
+    if name.utf8.count <= 256, !name.unicodeScalars.contains(where: { $0 == "\0" || $0 == "\u{FEFF}" }) { return true }
+    note(.lost, place, key, "a key of its data is longer than 256 bytes or has invisible characters")
+    return false
   }
 }
