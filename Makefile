@@ -25,6 +25,10 @@ test: ## set up and run every test (ONLY=SIPTests: one suite)
 	@scripts/setup --test
 	@scripts/test $(if $(ONLY),--filter '$(ONLY)')
 
+.PHONY: simulate
+simulate: ## replay random calls to the example dialogs from their records (COUNT=100000)
+	@PARLEY_SESSIONS=$(or $(COUNT),100000) scripts/test --filter DialogSimulation
+
 .PHONY: reference
 reference: ## write the references and the schema of dialogs anew from the code
 	@PARLEY_WRITE_REFERENCE=1 scripts/test --filter ReferenceTests
@@ -37,9 +41,9 @@ bench: ## compare with peers on this machine (ONLY=first-call); writes bench-res
 
 .PHONY: lint
 lint: ## check formatting and the shell scripts
-	@swift format lint --strict --parallel --recursive Package.swift Sources Tests Benchmarks
+	@swift format lint --strict --parallel --recursive Package.swift Sources Tests Benchmarks Fuzz
 	@for script in scripts/* .ci/run; do case $$(head -n 1 $$script) in *bash) bash -n $$script ;; esac; done
 
 .PHONY: format
 format: ## format all Swift code in place
-	@swift format --in-place --parallel --recursive Package.swift Sources Tests Benchmarks
+	@swift format --in-place --parallel --recursive Package.swift Sources Tests Benchmarks Fuzz

@@ -127,7 +127,9 @@ let package = Package(
         "IntegrationGateway", "ScriptedServers", .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
       ] + shared + nio),
-    tests("Simulation", ["SIP", "SDP", "RTP", "TestKit"]),
+    .testTarget(
+      name: "Simulation", dependencies: ["SIP", "SDP", "RTP", "Dialogs", "Settings", "TestKit"],
+      path: "Tests/Simulation", exclude: ["Dialogs/thorough.yaml"], swiftSettings: strict),
     .testTarget(
       name: "EndToEnd", dependencies: ["Base", "ScriptedServers", "TestKit"], path: "Tests/EndToEnd", exclude: ["Scenarios"],
       swiftSettings: strict),

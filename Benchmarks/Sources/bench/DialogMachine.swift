@@ -17,6 +17,8 @@ enum DialogMachine {
     if wanted("transitions") { try transitions(&report) }
     if wanted("turns") { try turns(&report) }
     if wanted("length") { try lengths(&report) }
+    if wanted("snapshot") { try snapshots(&report) }
+    if wanted("tests") { try testCases(&report) }
     if wanted("load") { try load(&report) }
     return report
   }
@@ -130,7 +132,8 @@ enum DialogMachine {
     }
     report.add(
       Row(
-        metric: "whole turns per second and core", unit: "1/s", value: percentile(rates, 0.5), peer: nil, peerValue: nil,
+        metric: "whole turns per second and core", unit: "1/s", value: percentile(rates, 0.5), peer: nil,
+        peerValue: nil,
         bar: nil, at: "\(count) turns of 3 inputs, median of 7"))
   }
 
@@ -165,6 +168,88 @@ enum DialogMachine {
         peer: nil, peerValue: nil, bar: .atMost(1.2), at: "the two rows above"))
   }
 
+  // MARK: Snapshots
+
+  private static func snapshots(_ report: inout Report) throws {
+    let path = "\(Tools.root)/examples/dialogs/helpdesk.yaml"
+    let helpdesk = try dialog(try String(contentsOfFile: path, encoding: .utf8), file: path)
+    let session = try waiting(helpdesk, 1)
+    var writing: [Double] = []
+    var reading: [Double] = []
+    var bytes = 0
+    for _ in 0..<5_000 {
+      var text: [UInt8] = []
+      writing.append(cpuTime { JSON.write(session.snapshot(), to: &text) } * 1e6)
+      bytes = text.count
+      var state = ""
+      reading.append(
+        try cpuTime {
+          state =
+            try DialogSession(
+              restoring: try JSON.decode(text), dialog: helpdesk, limits: DialogLimits(), call: facts(1)
+            ).currentState
+        } * 1e6)
+      guard state == session.currentState else { throw BenchmarkError("the session came back elsewhere") }
+    }
+    for (name, times) in [("snapshot to JSON text", writing), ("restore from JSON text", reading)] {
+      for (mark, q) in [("p50", 0.5), ("p99", 0.99)] {
+        report.add(
+          Row(
+            metric: "\(name), \(mark)", unit: "us", value: percentile(times, q), peer: nil, peerValue: nil, bar: nil,
+            at: "5000 times, helpdesk after the first answer"))
+      }
+    }
+    report.add(
+      Row(
+        metric: "snapshot of a waiting session", unit: "bytes", value: Double(bytes), peer: nil, peerValue: nil,
+        bar: .atMost(32 * 1_024), at: "JSON text, helpdesk after the first answer"))
+  }
+
+  // MARK: Test files
+
+  private static func testCases(_ report: inout Report) throws {
+    let path = "\(Tools.root)/examples/dialogs/helpdesk.yaml"
+    let helpdesk = try dialog(try String(contentsOfFile: path, encoding: .utf8), file: path)
+    let yaml = """
+      dialog: helpdesk
+      hooks: { ticketing: { data: { ticket_id: "4711" } } }
+      cases:
+        - name: password by voice
+          steps:
+            - heard: [Welcome to the help desk, What can I do for you]
+            - say: I forgot my password
+            - heard: [I can have your password reset, four digit employee number]
+            - state: identify
+            - press: "1234"
+            - hook: { service: ticketing, payload: { issue: password reset, employee: "1234" } }
+            - heard: ticket 4 7 1 1 for your password reset request
+            - say: no thank you
+            - heard: Goodbye
+            - ended: normal
+      """
+    let outcome = DialogTestLoader.load(try YAML.read(yaml, file: "bench.test.yaml"), file: "bench.test.yaml")
+    guard let tests = outcome.tests else {
+      throw BenchmarkError(outcome.diagnostics.map(\.description).joined(separator: "; "))
+    }
+    let runner = DialogTestRunner(tests, dialog: helpdesk)
+    let count = 2_000
+    var rates: [Double] = []
+    for _ in 0..<5 {
+      var coverage = DialogCoverage(helpdesk)
+      let seconds = try cpuTime {
+        for _ in 0..<count {
+          let result = runner.run(tests.cases[0], coverage: &coverage)
+          if let failure = result.failure { throw BenchmarkError("the case fails: \(failure.message)") }
+        }
+      }
+      rates.append(Double(count) / seconds)
+    }
+    report.add(
+      Row(
+        metric: "dialog test cases of ten steps per second and core", unit: "1/s", value: percentile(rates, 0.5),
+        peer: nil, peerValue: nil, bar: .atLeast(5_000), at: "\(count) cases, median of 5"))
+  }
+
   // MARK: Loading
 
   /// The example dialogs over and over, each under a name of its own.
@@ -175,7 +260,8 @@ enum DialogMachine {
     let examples = try files.map { try String(contentsOfFile: "\(folder)/\($0)", encoding: .utf8) }
     return (0..<1_000).map { i in
       let file = files[i % files.count], stem = file.dropLast(5)
-      let text = examples[i % files.count].replacing("name: \(stem)\n", with: "name: \(stem)-\(i)\n", maxReplacements: 1)
+      let text = examples[i % files.count].replacing(
+        "name: \(stem)\n", with: "name: \(stem)-\(i)\n", maxReplacements: 1)
       return ("\(stem)-\(i).yaml", text)
     }
   }
@@ -210,34 +296,39 @@ enum DialogMachine {
     let count = 10_000
     let before = residentKiB()
     var sessions: [DialogSession] = []
-    for i in 0..<count {
-      var session = DialogSession(
-        dialog: helpdesk,
-        call: CallFacts(
-          session: SessionID("01J\(1_000_000 + i)"), callerID: "+49301234\(i)", calledNumber: "100",
-          fromURI: "sip:+49301234\(i)@example.org", toURI: "sip:helpdesk@example.org",
-          headers: [("X-Queue", "queue \(i)"), ("User-Agent", "phone \(i % 7)")]))
-      var playing: [PlaybackID] = []
-      var now: Int64 = 0
-      func take(_ input: DialogInput) {
-        now += 500_000_000
-        for action in session.receive(input, at: Instant(nanoseconds: now), wallMs: now / 1_000_000) {
-          if case .say(let prompt) = action { playing.append(prompt.id) }
-        }
-      }
-      take(.callAnswered)
-      while !playing.isEmpty { take(.playbackFinished(playing.removeFirst())) }
-      take(.speechStarted)
-      take(.speech(HeardSpeech(transcript: "i forgot my password \(i)", confidence: 0.9, slots: ["n": .int(Int64(i))])))
-      while !playing.isEmpty { take(.playbackFinished(playing.removeFirst())) }
-      guard session.deadline != nil else { throw BenchmarkError("the session does not wait") }
-      sessions.append(session)
-    }
+    for i in 0..<count { sessions.append(try waiting(helpdesk, i)) }
     let perSession = (residentKiB() - before) / Double(count)
     report.add(
       Row(
         metric: "resident memory per waiting session", unit: "KiB", value: perSession, peer: nil, peerValue: nil,
         bar: .atMost(32), at: "\(sessions.count) sessions of helpdesk after the first answer"))
+  }
+
+  private static func facts(_ i: Int) -> CallFacts {
+    CallFacts(
+      session: SessionID("01J\(1_000_000 + i)"), callerID: "+49301234\(i)", calledNumber: "100",
+      fromURI: "sip:+49301234\(i)@example.org", toURI: "sip:helpdesk@example.org",
+      headers: [("X-Queue", "queue \(i)"), ("User-Agent", "phone \(i % 7)")])
+  }
+
+  /// A session of `helpdesk` that has heard one answer and waits for the next.
+  private static func waiting(_ helpdesk: Dialog, _ i: Int) throws -> DialogSession {
+    var session = DialogSession(dialog: helpdesk, call: facts(i))
+    var playing: [PlaybackID] = []
+    var now: Int64 = 0
+    func take(_ input: DialogInput) {
+      now += 500_000_000
+      for action in session.receive(input, at: Instant(nanoseconds: now), wallMs: now / 1_000_000) {
+        if case .say(let prompt) = action { playing.append(prompt.id) }
+      }
+    }
+    take(.callAnswered)
+    while !playing.isEmpty { take(.playbackFinished(playing.removeFirst())) }
+    take(.speechStarted)
+    take(.speech(HeardSpeech(transcript: "i forgot my password", confidence: 0.9, slots: ["n": .int(Int64(i))])))
+    while !playing.isEmpty { take(.playbackFinished(playing.removeFirst())) }
+    guard session.deadline != nil else { throw BenchmarkError("the session does not wait") }
+    return session
   }
 
   private static func residentKiB() -> Double {

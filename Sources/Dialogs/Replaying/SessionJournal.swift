@@ -219,7 +219,13 @@ public enum SessionJournal {
 extension DialogSession {
   /// A hook's answer as records may keep it: without masked variables, and without what goes into one.
   func hiding(_ answer: Value, of token: HookToken) -> Value {
-    let shown = answer.hiding(masked)
+    // A backend may name what is a secret of the dialog that runs this one.
+    let own = frame.dialog.plan.slots
+    let shown = answer.hiding(
+      callers.reduce(masked) { hidden, caller in
+        let names = caller.dialog.plan.names
+        return hidden.union(caller.masked.slots.map { names[$0] }.filter { own[$0] == nil })
+      })
     guard let into = hooks.first(where: { $0.token == token })?.resultInto, masked.contains(into) else { return shown }
     var members: [String: Value] = ["data": "***"]
     for name in ["variables", "actions", "next_state"] { members[name] = shown[name] }

@@ -20,9 +20,11 @@ extension DialogSession {
   mutating func assign(_ name: String, _ value: Value) -> Bool {
     guard let slot = frame.dialog.plan.slots[name] else { return false }
     let isMasked = frame.masked.contains(slot)
-    if let wanted = frame.dialog.plan.type(at: slot), !(isMasked && isReplay && value == Self.hidden) {
-      guard value == .null || wanted == .null || StaticType(of: value) == wanted else {
-        fail("type", "`\(name)` holds \(wanted.description), but was given \(StaticType(of: value).description)")
+    if let wanted = frame.dialog.plan.type(at: slot), wanted != .null {
+      let fits = decided(isMasked) { _ in value == .null || StaticType(of: value) == wanted }
+      guard fits else {
+        let given = isMasked ? "something else" : StaticType(of: value).description
+        fail("type", "`\(name)` holds \(wanted.description), but was given \(given)")
         return false
       }
     }
