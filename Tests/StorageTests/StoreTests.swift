@@ -237,6 +237,8 @@ import Testing
     fixture.store.putSnapshot(a, sequence: 9, data: [])
     fixture.store.putSnapshot(a, sequence: 6, data: [6])
     await fixture.store.flush()
+    fixture.store.putSnapshot(a, sequence: 7, data: [7])
+    await fixture.store.flush()
     #expect(try await fixture.store.snapshot(of: a)?.sequence == 9, "an older one does not take its place")
     #expect(try await fixture.store.snapshot(of: SessionID("b")) == nil)
 
