@@ -66,8 +66,9 @@ struct RecordArchive {
       guard let version = try archive.dialog(digest: digest) else { return }
       sources.append(
         SessionExport.Source(
-          name: name, digest: digest, file: version.author.isEmpty ? "\(name).yaml" : version.author,
-          text: version.source))
+          name: name, digest: digest,
+          // The name of the file is the dialog's where its text says none; what came by the API has no file.
+          file: version.origin == .folder ? version.author : "\(name).yaml", text: version.source))
     }
     record.dialogs = sources
   }

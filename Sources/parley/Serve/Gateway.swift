@@ -118,7 +118,10 @@ final class Gateway: Sendable {
       await documents
       withExtendedLifetime(reloads) {}
     }
-    undo.add { watch.cancel() }
+    undo.add {
+      watch.cancel()
+      await watch.value
+    }
 
     // Speech: hears and speaks. Loads the models, so it fails here where one is missing.
     let speech = try SpeechService(
