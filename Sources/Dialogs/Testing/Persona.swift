@@ -106,7 +106,7 @@ struct PersonaCaller {
     if let keys = keys(in: call.session), phrase(in: call) == nil || chance(50) { return press(keys, in: &call) }
     guard let phrase = phrase(in: call), call.listening?.speech == true else {
       // Nothing to say here: the caller waits for what comes.
-      if !call.silence() { call.say(HeardSpeech(transcript: "hello")) }
+      if !call.silence(), !call.isEnded { call.say(HeardSpeech(transcript: "hello")) }
       return
     }
     call.say(HeardSpeech(transcript: phrase, confidence: Double.random(in: 0.55...1, using: &random)))
