@@ -149,7 +149,7 @@ final class DialogPlan: Sendable {
     }
     customEvents = custom
     let customNames = custom.sorted { $0.value < $1.value }.map(\.key)
-    let globalPhrases = transitions.flatMap(\.spokenPhrases)
+    let globalPhrases = Dialog.phrases(hints: [], spoken: transitions.flatMap(\.spokenPhrases))
     self.states = states.map { state in
       let own = state.transitions.map { (event: $0.event, way: add($0)) }
       let all = own + globals
@@ -163,8 +163,10 @@ final class DialogPlan: Sendable {
       let hearsSpeech =
         state.agent != nil || !state.listen.hints.isEmpty || !state.listen.grammar.isEmpty
         || both.contains { Dialog.speechEvents.contains($0.event) }
-      let phrases = Dialog.phrases(
-        hints: state.listen.hints, spoken: state.transitions.flatMap(\.spokenPhrases) + globalPhrases)
+      let ownPhrases = Dialog.phrases(
+        hints: state.listen.hints, spoken: state.transitions.flatMap(\.spokenPhrases))
+      let known = Set(ownPhrases)
+      let phrases = ownPhrases + globalPhrases.filter { !known.contains($0) }
       func listen(_ bargeIn: Bool) -> DialogListen {
         DialogListen(
           phrases: phrases, grammar: state.listen.grammar,
