@@ -166,10 +166,8 @@ enum FuzzTarget: String, CaseIterable {
       if let value = try? Expression(expression).value(variables) { try check(value) }
     }
     _ = try? DigitPattern(source)
-    // As the grammar of a state.
-    let quoted = JSON.encode(.string(source))
-    let outcome = try load("states: { start: { listen: { grammar: \(quoted) }, terminal: true } }")
-    try require(outcome != nil, "a text in quotes is no YAML")
+    // As the grammar of a state; YAML takes no control characters.
+    _ = try load("states: { start: { listen: { grammar: \(JSON.encode(.string(source))) }, terminal: true } }")
   }
 
   // MARK: Hooks
