@@ -321,5 +321,10 @@ final class CallSession {
     guard summary != written else { return }
     context.store.put(summary)
     written = summary
+    // A session with a secret in it has no snapshot: the store keeps none in the open. Its record is enough to go on from.
+    if case .active = phase, !machine.holdsSecrets {
+      context.store.putSnapshot(
+        call.session, sequence: recorder.sequence, data: Array(JSON.encode(machine.snapshot()).utf8))
+    }
   }
 }

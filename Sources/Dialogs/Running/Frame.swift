@@ -58,6 +58,16 @@ struct Frame: Sendable {
     return hidden
   }
 
+  /// Whether a masked name holds anything but what the dialog's file says.
+  var holdsSecrets: Bool {
+    masked.slots.contains { slot in
+      guard slot < values.count else { return false }
+      let variable = slot - DialogPlan.firstVariable
+      let initial = dialog.variables.indices.contains(variable) ? dialog.variables[variable].initial : ""
+      return values[slot] != initial && values[slot] != .null && values[slot] != ""
+    }
+  }
+
   func actions(of run: Run) -> [ActionStep] {
     switch run.place {
     case .enter(let state): dialog.states[state].onEnter

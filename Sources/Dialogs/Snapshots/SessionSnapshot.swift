@@ -39,6 +39,9 @@ extension DialogSession {
     return out.value
   }
 
+  /// Whether a snapshot would hold what has to stay out of storage: a masked value, or keys that are one.
+  public var holdsSecrets: Bool { secretEntry != nil || (callers + [frame]).contains(where: \.holdsSecrets) }
+
   /// Takes a session up where ``snapshot()`` left it.
   /// - Parameters:
   ///   - dialog: the very version that the session ran.
