@@ -3,6 +3,8 @@ import Base
 /// Turns one parsed file into a ``Dialog`` and says everything that is wrong with it on the way.
 struct DialogDecoder {
   var source: SourceDecoding
+  /// Whether this came in a call instead of from a file: nothing in its texts is evaluated.
+  var isFromOutside = false
   /// What expressions may name.
   var scope: [String: StaticType] = [:]
   var declarations: [VariableDeclaration] = []

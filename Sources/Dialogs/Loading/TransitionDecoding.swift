@@ -100,6 +100,7 @@ extension DialogDecoder {
 
   mutating func template(_ node: SourceNode, _ what: String, limit: Int = Template.lengthLimit) -> Template? {
     guard let text = source.text(node, what, limit: limit) else { return nil }
+    if isFromOutside { return Template(literal: text) }
     do {
       let template = try Template(text, GoContext(scope: scope))
       check(template, node)
@@ -126,7 +127,7 @@ extension DialogDecoder {
   /// Text that YAML shows as data (`"0000"`, `true`) is data. A single word that names nothing is that word, so that
   /// `issue: password` works. With `params`, which comes from another system, whatever is no expression is text.
   mutating func assignment(_ node: SourceNode, isParams: Bool) -> (source: ValueSource, type: StaticType)? {
-    guard case .scalar(let text, let isQuoted) = node.content else {
+    guard !isFromOutside, case .scalar(let text, let isQuoted) = node.content else {
       return valueSource(node).map { ($0, StaticType(of: node.value)) }
     }
     if isQuoted, text.isEmpty || SourceNode(.scalar(text, isQuoted: false), at: node.position).value != .string(text) {
@@ -167,6 +168,7 @@ extension DialogDecoder {
 
   /// Data with templates in its texts: payloads, event data.
   mutating func valueSource(_ node: SourceNode, depth: Int = 0) -> ValueSource? {
+    if isFromOutside { return .constant(node.value) }
     guard depth < 32 else {
       source.report(.tooMany, node.position, "data is nested deeper than 32")
       return nil

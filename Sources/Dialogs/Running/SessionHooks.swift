@@ -142,7 +142,8 @@ extension DialogSession {
     }
   }
 
-  /// Actions from outside pass the same checks as those of a file.
+  /// Actions from outside pass the same checks as those of a file, but their texts are texts: a backend may repeat what the
+  /// caller said, and no caller can be allowed to write expressions.
   private mutating func decode(_ actions: [Value]) -> BackendActions? {
     do {
       return BackendActions(source: actions, steps: try Self.decode(actions, for: frame.dialog))
@@ -158,6 +159,7 @@ extension DialogSession {
     }
     var decoder = DialogDecoder(file: "hook answer")
     decoder.scope = dialog.scope
+    decoder.isFromOutside = true
     let node = SourceNode(Value.list(actions), at: SourcePosition(line: 1, column: 1))
     let steps = decoder.decodeActions(node, "`actions`")
     for target in decoder.targets where dialog.index(ofState: target.name) == nil {
