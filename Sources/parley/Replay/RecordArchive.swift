@@ -1,4 +1,5 @@
 import Base
+import ConversationRuntime
 import Dialogs
 import FoundationEssentials
 import Settings
@@ -42,12 +43,7 @@ struct RecordArchive {
       guard !events.isEmpty else { throw CommandFailure("there is no file and no session \(name)") }
       var record = SessionExport(
         session: SessionID(name),
-        lines: events.map { event in
-          var fields = event.fields
-          let atMs = fields.removeValue(forKey: "at_ms")?.intValue ?? 0
-          return RecordedLine(
-            sequence: event.sequence, entry: JournalEntry(type: event.type, atMs: atMs, fields: fields))
-        })
+        lines: events.map(RecordedLine.init))
       try addDialogs(to: &record, from: archive)
       return record
     } catch let error as StorageError {

@@ -128,14 +128,27 @@ final class Gateway {
     }
   }
 
-  func terminations(_ count: Int) throws -> [[String: Any]] { try events("call_terminated", count) }
+  /// Waits for the end of so many calls. Every call that has ended by then is made again from its record: whatever its dialog
+  /// did, the replay has to do the same.
+  func terminations(_ count: Int) throws -> [[String: Any]] {
+    let ended = try events("call_terminated", count)
+    let replay = try Tools.run(
+      Tools.parley, ["replay", "--all", "--json"],
+      environment: ["VG_STORAGE_DATABASE": "sqlite://\(folder)/parley.db", "PARLEY_CONFIG": "\(folder)/config.yaml"])
+    guard replay.status == 0, replay.output.split(separator: "\n").count >= ended.count else {
+      throw Failed(description: "a replay differs from its call: \(replay.output) \(replay.errors)")
+    }
+    return ended
+  }
 
   /// The states that the only call went through, and the reason for its end; waits for the end.
   func lastCall() throws -> (states: [String], reason: String, id: String) {
     guard let end = try terminations(1).first, let id = end["session_id"] as? String else {
       throw Failed(description: "no call has ended; the gateway said: \(errors)")
     }
-    let states = try recordedEvents(of: id).filter { $0["type"] as? String == "state_transition" }.compactMap { $0["to_state"] as? String }
+    let states = try recordedEvents(of: id).filter { $0["type"] as? String == "state_transition" }.compactMap {
+      $0["to_state"] as? String
+    }
     return (states, end["reason"] as? String ?? "", id)
   }
 
