@@ -26,8 +26,8 @@ test: ## set up and run every test (ONLY=SIPTests: one suite)
 	@scripts/test $(if $(ONLY),--filter '$(ONLY)')
 
 .PHONY: simulate
-simulate: ## replay random calls to the example dialogs from their records (COUNT=100000)
-	@PARLEY_SESSIONS=$(or $(COUNT),100000) scripts/test --filter DialogSimulation
+simulate: ## replay random calls to the example dialogs from their records (COUNT=1000000)
+	@PARLEY_SESSIONS=$(or $(COUNT),1000000) scripts/test --filter DialogSimulation
 
 .PHONY: reference
 reference: ## write the references and the schema of dialogs anew from the code

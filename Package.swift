@@ -131,8 +131,8 @@ let package = Package(
       name: "Simulation", dependencies: ["SIP", "SDP", "RTP", "Dialogs", "Settings", "TestKit"],
       path: "Tests/Simulation", exclude: ["Dialogs/thorough.yaml"], swiftSettings: strict),
     .testTarget(
-      name: "EndToEnd", dependencies: ["Base", "ScriptedServers", "TestKit"], path: "Tests/EndToEnd", exclude: ["Scenarios"],
-      swiftSettings: strict),
+      name: "EndToEnd", dependencies: ["Base", "ScriptedServers", "TestKit"], path: "Tests/EndToEnd",
+      exclude: ["Scenarios"], swiftSettings: strict),
     tests("House", []),
   ],
   swiftLanguageModes: [.v6]

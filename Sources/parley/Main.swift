@@ -12,8 +12,8 @@ struct Parley: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "parley", abstract: "A self-hosted voice gateway: SIP calls, speech, dialogs, hooks.",
     subcommands: [
-      ServeCommand.self, CallCommand.self, DialogCommand.self, ReplayCommand.self, ConfigCommand.self, DoctorCommand.self,
-      VersionCommand.self,
+      ServeCommand.self, CallCommand.self, DialogCommand.self, ReplayCommand.self, ConfigCommand.self,
+      DoctorCommand.self, VersionCommand.self,
     ])
 }
 

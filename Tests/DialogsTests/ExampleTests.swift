@@ -5,8 +5,8 @@ import Testing
 
 @Suite struct ExampleTests {
   static let names = [
-    "helpdesk", "appointment", "echo", "adviser", "authenticate", "card_block", "languages", "order_status", "reception",
-    "reminder", "support_queue", "survey", "voicemail",
+    "helpdesk", "appointment", "echo", "adviser", "authenticate", "card_block", "languages", "order_status",
+    "reception", "reminder", "support_queue", "survey", "voicemail",
   ]
 
   private func example(_ name: String) throws -> DialogLoader.Outcome {

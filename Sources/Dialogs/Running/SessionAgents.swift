@@ -312,9 +312,11 @@ extension DialogSession {
     guard (frame.agent?.pieces.count ?? 0) < AgentTalk.pieceLimit else { return }
     frame.agent?.fillerDue = nil
     let shown = hidingSecrets(sentence)
+    let isSecret = shown != sentence
+    // Greetings and the like come again in the next call.
     let id = play(
-      .text(sentence), voice: frame.dialog.settings.voice, language: frame.dialog.language, bargeIn: nil, cache: false,
-      wait: false, recordedText: shown == sentence ? nil : shown)
+      .text(sentence), voice: frame.dialog.settings.voice, language: frame.dialog.language, bargeIn: nil,
+      cache: !isSecret, wait: false, recordedText: isSecret ? shown : nil)
     frame.agent?.pieces.append(AgentTalk.Piece(id: id, text: sentence))
     frame.hasPlayed = true
     frame.wasInterrupted = false

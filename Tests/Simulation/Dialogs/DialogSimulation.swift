@@ -6,7 +6,7 @@ import Testing
 
 /// Random calls to all example dialogs: nothing that must never happen happens, and each call comes out again from its record.
 ///
-/// `PARLEY_SESSIONS` says how many calls: 20,000 where it is not set, and 100,000 with `make simulate`. `PARLEY_SEED` runs the
+/// `PARLEY_SESSIONS` says how many calls: 100,000 where it is not set, and a million with `make simulate`. `PARLEY_SEED` runs the
 /// one call of that seed.
 @Suite struct DialogSimulation {
   private static let root = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(4)
@@ -57,7 +57,7 @@ import Testing
     let answers = try Self.answers()
     let library = Dictionary(uniqueKeysWithValues: dialogs.map { ($0.name, $0) })
     let first: UInt64 = Self.environment("PARLEY_SEED") ?? 1
-    let count = Self.environment("PARLEY_SEED") != nil ? 1 : Self.environment("PARLEY_SESSIONS") ?? 20_000
+    let count = Self.environment("PARLEY_SEED") != nil ? 1 : Self.environment("PARLEY_SESSIONS") ?? 100_000
     let lanes = UInt64(min(8, max(1, ProcessInfo.processInfo.activeProcessorCount)))
     var total = SimulatedCalls()
     await withTaskGroup(of: SimulatedCalls.self) { group in
