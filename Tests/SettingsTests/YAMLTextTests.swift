@@ -15,7 +15,8 @@ import Testing
       "it's", "\"a\"", "a\\b", "a\nb", "a\n", "a\n\n", "\na", " a\nb", "a\n b\n", "a\n\n\nb", "a\tb", "\t", "a\r\nb",
       "a\rb",
       "{{ x | default('a: b') }}", "https://example.com/a?b=c#d", "e\u{301}", " \u{301}a", "a\u{2028}b",
-      "\u{85}", "\u{7F}", "\u{1B}[0m", "日本語: はい", "naïve", "🎉", "<<", "=", "${HOME}", "a  b", "a ", "|", ">", "> a", "8s",
+      "\u{85}", "\u{7F}", "\u{1B}[0m", "日本語: はい", "naïve", "🎉", "<<", "=", "${HOME}", "a  b", "a ", "|", ">", "> a",
+      "8s",
       "1h30m", "0x1s",
       "a &b *c: d", "&a\n*b : c",
     ]) func textsComeBack(_ text: String) throws
