@@ -67,6 +67,9 @@ extension Diagnostic {
   }
 }
 
+/// `1 file`, `2 files`.
+func count(_ number: Int, _ word: String) -> String { "\(number) \(word)\(number == 1 ? "" : "s")" }
+
 /// The process's environment.
 func environmentVariables() -> [String: String] { ProcessInfo.processInfo.environment }
 

@@ -58,8 +58,6 @@ struct CheckDialogCommand: ParsableCommand {
     if !errors.isEmpty { throw CommandFailure.alreadySaid }
     if catalog.files.isEmpty { throw CommandFailure("no dialogs (*.yaml) in \(paths.joined(separator: ", "))") }
   }
-
-  private func count(_ number: Int, _ word: String) -> String { "\(number) \(word)\(number == 1 ? "" : "s")" }
 }
 
 struct SimulateDialogCommand: ParsableCommand {

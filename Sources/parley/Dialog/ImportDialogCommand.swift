@@ -95,6 +95,4 @@ struct ImportDialogCommand: ParsableCommand {
       return error.all
     }
   }
-
-  private func count(_ number: Int, _ word: String) -> String { "\(number) \(word)\(number == 1 ? "" : "s")" }
 }
