@@ -78,6 +78,11 @@ extension CallSession {
     phase = .over
     let duration = answeredAt.map { endedAt - $0 } ?? .zero
     let disposition = CallDisposition(reason: reason, wasAnswered: answeredAt != nil)
+    // Whoever hears of the end and asks for the call must find it ended.
+    summary.state = .ended
+    summary.endedAtMs = recorder.unixMilliseconds(at: endedAt)
+    summary.endReason = reason.rawValue
+    writeSummary()
     // The dialog's own word for how it came out goes before ours; metrics count ours, which are few.
     let own = outcome?.disposition ?? ""
     record(
@@ -86,9 +91,6 @@ extension CallSession {
         "reason": .string(reason.rawValue), "duration_ms": .int(duration.milliseconds),
         "disposition": .string(own.isEmpty ? disposition.rawValue : own),
       ])
-    summary.state = .ended
-    summary.endedAtMs = recorder.unixMilliseconds(at: endedAt)
-    summary.endReason = reason.rawValue
     context.metrics.callEnded(dialog.name, disposition.rawValue)
     if answeredAt != nil {
       context.metrics.callDuration(dialog.name, Double(duration.milliseconds) / 1_000)

@@ -317,7 +317,7 @@ final class CallSession {
     }
   }
 
-  private func writeSummary() {
+  func writeSummary() {
     guard summary != written else { return }
     context.store.put(summary)
     written = summary
