@@ -158,6 +158,7 @@ import Testing
     let call = bench.dial()
     try await call.answer()
     await call.hearOut(try await call.speech.nextSay())
+    await bench.service.settle(call.session)
     let kept = try #require(try await bench.store.snapshot(of: call.session))
     let facts = CallFacts(session: call.session, callerID: "4930123", calledNumber: "helpdesk")
     var restored = try DialogSession(
