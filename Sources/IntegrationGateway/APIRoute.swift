@@ -31,6 +31,8 @@ struct APIRoute: Sendable {
   var path: String
   var summary: String
   var isOpen = false
+  /// Who may use it, beside admins.
+  var roles: Set<Role> = [.operate, .developer, .viewer]
   var query: [Field] = []
   var body: [Field] = []
   /// Whether the body may also be YAML (`application/yaml` and its older names): the field `source` then, and no other.
@@ -61,6 +63,8 @@ struct APIRoute: Sendable {
 
 /// A request that has passed its checks.
 struct APIRequest: Sendable {
+  /// Who asks; on an open route, nobody with no roles.
+  var principal: Principal
   var path: [String: String]
   var query: [String: Value]
   var body: [String: Value]

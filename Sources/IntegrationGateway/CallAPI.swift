@@ -83,10 +83,11 @@ final class CallAPI: Sendable {
     let fitting = Self.matches(segments, in: routes)
     guard let first = fitting.first else {
       // Whoever has no token learns nothing, not even which paths there are.
-      try authorize(request)
+      _ = try authorize(request)
       throw APIProblem(.notFound, "not_found", "there is no \(request.uri.path)")
     }
-    if !first.route.isOpen { try authorize(request) }
+    let principal =
+      first.route.isOpen ? Principal(id: "", tenant: Principal.defaultTenant, roles: []) : try authorize(request)
     guard let (route, path) = fitting.first(where: { $0.route.method == request.method }) else {
       let methods = fitting.map { $0.route.method.rawValue }.joined(separator: ", ")
       throw APIProblem(
@@ -96,7 +97,8 @@ final class CallAPI: Sendable {
     let bytes = try await collect(request, limit: route.takesYAML ? APILimits.dialogBodyBytes : APILimits.bodyBytes)
     let isYAML = route.takesYAML && Self.isYAML(request.headers[.contentType])
     let body = isYAML ? try APIInput.yaml(bytes, route.body) : try APIInput.body(bytes, route.body)
-    let input = APIRequest(path: path, query: query, body: body, headers: request.headers, channel: channel)
+    let input = APIRequest(
+      principal: principal, path: path, query: query, body: body, headers: request.headers, channel: channel)
     guard route.method == .post, let key = request.headers[.idempotencyKey] else {
       return Self.response(try await route.handle(input))
     }
@@ -168,7 +170,7 @@ final class CallAPI: Sendable {
 
   // MARK: Tokens
 
-  private func authorize(_ request: Request) throws(APIProblem) {
+  private func authorize(_ request: Request) throws(APIProblem) -> Principal {
     let challenge: HTTPFields = [.wwwAuthenticate: "Bearer realm=\"parley\""]
     guard let header = request.headers[.authorization] else {
       throw APIProblem(.unauthorized, "unauthorized", "send `Authorization: Bearer <token>`", headers: challenge)
@@ -185,6 +187,7 @@ final class CallAPI: Sendable {
         .unauthorized, "unauthorized", "the token is not known",
         headers: [.wwwAuthenticate: "Bearer realm=\"parley\", error=\"invalid_token\""])
     }
+    return Principal(id: "configured", tenant: Principal.defaultTenant, roles: [.admin])
   }
 
   /// Takes as long for the first byte that differs as for the last; only the length can be learnt.

@@ -82,6 +82,8 @@ public final class SQLiteStore: SessionStore {
 
   /// The versions of dialogs, in the same file.
   public let dialogs: SQLiteDialogStore
+  /// The tables of everything else, in the same file.
+  public let database: SQLiteDatabase
   /// The documents to answer from, in the same file.
   public let documents: SQLiteDocumentStore
 
@@ -125,6 +127,7 @@ public final class SQLiteStore: SessionStore {
     } catch {
       throw StorageError(.cannotOpen, "the database \(path) cannot be opened: \(Self.reason(error))")
     }
+    database = SQLiteDatabase(pool)
     dialogs = SQLiteDialogStore(pool)
     documents = SQLiteDocumentStore(pool)
   }

@@ -43,8 +43,16 @@ enum Schema {
     migrator.registerMigration("2 dialogs, snapshots, documents") { database in
       try database.execute(sql: sessionColumns + dialogTables + documentTables)
     }
+    for migration in migrations {
+      migrator.registerMigration(migration.name) { database in
+        for statement in migration.statements(.sqlite) { try database.execute(sql: statement) }
+      }
+    }
     return migrator
   }
+
+  /// Steps in the common language, in order.
+  static let migrations: [SQLMigration] = []
 
   private static let sessionColumns = """
     ALTER TABLE sessions ADD COLUMN dialog_version TEXT NOT NULL DEFAULT '';

@@ -18,6 +18,10 @@ public struct StorageError: Error, Sendable, CustomStringConvertible {
     case conflict
     /// Something is larger, or there is more of it, than the store takes.
     case limit
+    /// The database does not answer; it may again.
+    case unavailable
+    /// There is no room left on the disk.
+    case diskFull
     /// The store was closed.
     case closed
   }
