@@ -26,6 +26,15 @@ struct APIRoute: Sendable {
     var range: ClosedRange<Double>?
   }
 
+  /// What the body is.
+  enum Payload: Sendable {
+    /// A JSON object, checked against ``body``.
+    case json
+    /// A file, and nothing is read before the route does it (``APIRequest/upload``): a form (`multipart/form-data`) with the file
+    /// in the part of this name and the fields of ``body`` in the others, or the file alone, as one of `types`.
+    case file(part: String, types: [String], limit: Int)
+  }
+
   var method: HTTPRequest.Method
   /// `/v1/calls/{id}`: a segment in braces takes any text.
   var path: String
@@ -35,10 +44,13 @@ struct APIRoute: Sendable {
   var roles: Set<Role> = [.operate, .developer, .viewer]
   var query: [Field] = []
   var body: [Field] = []
+  var payload = Payload.json
   /// Whether the body may also be YAML (`application/yaml` and its older names): the field `source` then, and no other.
   var takesYAML = false
   /// Names of the answer's members, for the description.
   var answer: String
+  /// Media types of the answer, the usual one first.
+  var answerTypes = ["application/json"]
   var isStream = false
   var handle: @Sendable (APIRequest) async throws -> APIAnswer
 
@@ -57,6 +69,8 @@ struct APIRoute: Sendable {
     return values
   }
 
+  var takesFile: Bool { if case .file = payload { true } else { false } }
+
   /// A route without parameters is tried first.
   var isLiteral: Bool { !path.contains("{") }
 }
@@ -70,6 +84,8 @@ struct APIRequest: Sendable {
   var body: [String: Value]
   var headers: HTTPFields
   var channel: any Channel
+  /// What a route whose payload is a file reads for itself.
+  var upload: RequestBody
 
   var session: SessionID { SessionID(path["id"] ?? "") }
   func text(_ name: String) -> String? { (body[name] ?? query[name])?.stringValue }
@@ -79,7 +95,8 @@ struct APIRequest: Sendable {
 /// What a route gives back.
 enum APIAnswer: Sendable {
   case json(Value, status: HTTPResponse.Status = .ok, headers: HTTPFields = [:])
-  case stream(ResponseBody)
+  case bytes(ByteBuffer, type: String)
+  case stream(ResponseBody, type: String = "text/event-stream")
 }
 
 /// An answer that is an error (RFC 9457).
@@ -130,18 +147,20 @@ enum APIInput {
       }
       let field = try field(named: name, in: fields, place: "query parameter")
       guard values[name] == nil else { throw .badRequest("the query parameter `\(name)` stands twice") }
-      let typed: Value
-      switch field.kind {
-      case .string: typed = .string(value)
-      case .strings: typed = .list(value.split(separator: ",").map { .string(String($0)) })
-      case .integer: typed = Int64(value).map { .int($0) } ?? .string(value)
-      case .number: typed = Double(value).map { .double($0) } ?? .string(value)
-      case .object, .any: typed = .string(value)
-      case .boolean: typed = value == "true" ? .bool(true) : value == "false" ? .bool(false) : .string(value)
-      }
-      values[name] = try check(typed, field)
+      values[name] = try check(typed(value, field), field)
     }
     return try complete(values, fields)
+  }
+
+  /// What a text in a query or a form stands for; a text that does not fit stays one, and the check finds it.
+  static func typed(_ text: String, _ field: APIRoute.Field) -> Value {
+    switch field.kind {
+    case .string, .object, .any: .string(text)
+    case .strings: .list(text.split(separator: ",").map { .string(String($0)) })
+    case .integer: Int64(text).map { .int($0) } ?? .string(text)
+    case .number: Double(text).map { .double($0) } ?? .string(text)
+    case .boolean: text == "true" ? .bool(true) : text == "false" ? .bool(false) : .string(text)
+    }
   }
 
   /// The body as YAML: what a dialog's author has at hand.
@@ -167,7 +186,7 @@ enum APIInput {
     return try complete(values, fields)
   }
 
-  private static func field(
+  static func field(
     named name: String, in fields: [APIRoute.Field], place: String
   ) throws(APIProblem) -> APIRoute.Field {
     if let field = fields.first(where: { $0.name == name }) { return field }
@@ -176,7 +195,7 @@ enum APIInput {
     throw .badRequest("unknown \(place) `\(name)`; " + (near.map { "did you mean `\($0)`?" } ?? known))
   }
 
-  private static func check(_ value: Value, _ field: APIRoute.Field) throws(APIProblem) -> Value {
+  static func check(_ value: Value, _ field: APIRoute.Field) throws(APIProblem) -> Value {
     let fits: Bool
     switch (field.kind, value) {
     case (.string, .string), (.boolean, .bool), (.number, .double), (.number, .int), (.integer, .int): fits = true
@@ -204,7 +223,7 @@ enum APIInput {
     return value
   }
 
-  private static func complete(
+  static func complete(
     _ values: [String: Value], _ fields: [APIRoute.Field]
   ) throws(APIProblem) -> [String: Value] {
     var values = values

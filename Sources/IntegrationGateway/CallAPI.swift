@@ -94,11 +94,14 @@ final class CallAPI: Sendable {
         .methodNotAllowed, "method_not_allowed", "\(request.uri.path) takes \(methods)", headers: [.allow: methods])
     }
     let query = try APIInput.query(request.uri.query, route.query)
+    var input = APIRequest(
+      principal: principal, path: path, query: query, body: [:], headers: request.headers, channel: channel,
+      upload: request.body)
+    guard case .json = route.payload else { return Self.response(try await route.handle(input)) }
     let bytes = try await collect(request, limit: route.takesYAML ? APILimits.dialogBodyBytes : APILimits.bodyBytes)
     let isYAML = route.takesYAML && Self.isYAML(request.headers[.contentType])
     let body = isYAML ? try APIInput.yaml(bytes, route.body) : try APIInput.body(bytes, route.body)
-    let input = APIRequest(
-      principal: principal, path: path, query: query, body: body, headers: request.headers, channel: channel)
+    input.body = body
     guard route.method == .post, let key = request.headers[.idempotencyKey] else {
       return Self.response(try await route.handle(input))
     }
@@ -144,10 +147,12 @@ final class CallAPI: Sendable {
       headers[.contentType] = "application/json"
       headers[.cacheControl] = "no-store"
       return Response(status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(string: JSON.encode(value))))
-    case .stream(let body):
+    case .bytes(let bytes, let type):
       return Response(
-        status: .ok,
-        headers: [.contentType: "text/event-stream", .cacheControl: "no-store", .accelBuffering: "no"], body: body)
+        status: .ok, headers: [.contentType: type, .cacheControl: "no-store"], body: .init(byteBuffer: bytes))
+    case .stream(let body, let type):
+      return Response(
+        status: .ok, headers: [.contentType: type, .cacheControl: "no-store", .accelBuffering: "no"], body: body)
     }
   }
 

@@ -64,7 +64,7 @@ extension CallAPI {
         "schema": ["type": "string", "maxLength": 255],
       ])
     }
-    let type = route.isStream ? "text/event-stream" : "application/json"
+    let types = route.isStream ? ["text/event-stream"] : route.answerTypes
     let problem: Value = [
       "description": "What is wrong",
       "content": ["application/problem+json": ["schema": ["$ref": "#/components/schemas/Problem"]]],
@@ -74,31 +74,47 @@ extension CallAPI {
       "responses": [
         "200": [
           "description": .string(route.answer),
-          "content": .map([type: ["schema": ["type": route.isStream ? "string" : "object"]]]),
+          "content": .map(Dictionary(uniqueKeysWithValues: types.map { ($0, answer($0)) })),
         ],
         "default": problem,
       ],
     ]
     if route.isOpen { operation["security"] = [] }
-    if !route.body.isEmpty {
-      var content: [String: Value] = [
-        "application/json": [
-          "schema": [
-            "type": "object", "additionalProperties": false,
-            "required": .list(route.body.filter(\.isRequired).map { .string($0.name) }),
-            "properties": .map(
-              Dictionary(uniqueKeysWithValues: route.body.map { ($0.name, schema($0, explained: true)) })),
-          ]
-        ]
-      ]
-      if route.takesYAML {
-        content["application/yaml"] = ["schema": ["type": "string", "description": "The field `source` alone"]]
-      }
+    if let content = content(of: route) {
       operation["requestBody"] = [
-        "required": .bool(route.body.contains { $0.isRequired }), "content": .map(content),
+        "required": .bool(route.body.contains { $0.isRequired } || route.takesFile), "content": .map(content),
       ]
     }
     return .map(operation)
+  }
+
+  private static func answer(_ type: String) -> Value {
+    if type == "application/json" { return ["schema": ["type": "object"]] }
+    // Bytes are described by their media type alone (OpenAPI 3.1).
+    return type.hasPrefix("text/") ? ["schema": ["type": "string"]] : [:]
+  }
+
+  /// What a request may carry, by media type; nil: nothing.
+  private static func content(of route: APIRoute) -> [String: Value]? {
+    var fields = Dictionary(uniqueKeysWithValues: route.body.map { ($0.name, schema($0, explained: true)) })
+    var required = route.body.filter(\.isRequired).map { Value.string($0.name) }
+    if case .file(let part, let types, _) = route.payload {
+      fields[part] = ["type": "string", "format": "binary"]
+      required.append(.string(part))
+      var content: [String: Value] = ["multipart/form-data": ["schema": object(fields, required)]]
+      for type in types { content[type] = [:] }
+      return content
+    }
+    if route.body.isEmpty { return nil }
+    var content: [String: Value] = ["application/json": ["schema": object(fields, required)]]
+    if route.takesYAML {
+      content["application/yaml"] = ["schema": ["type": "string", "description": "The field `source` alone"]]
+    }
+    return content
+  }
+
+  private static func object(_ fields: [String: Value], _ required: [Value]) -> Value {
+    ["type": "object", "additionalProperties": false, "required": .list(required), "properties": .map(fields)]
   }
 
   private static func schema(_ field: APIRoute.Field, explained: Bool = false) -> Value {
