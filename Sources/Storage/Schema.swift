@@ -52,7 +52,7 @@ enum Schema {
   }
 
   /// Steps in the common language, in order.
-  static let migrations: [SQLMigration] = []
+  static let migrations: [SQLMigration] = [access]
 
   private static let sessionColumns = """
     ALTER TABLE sessions ADD COLUMN dialog_version TEXT NOT NULL DEFAULT '';

@@ -1,16 +1,4 @@
-/// What a token may do. `docs/api/access.md` has the table; every route of the API names the roles that may use it.
-public enum Role: String, Sendable, CaseIterable {
-  /// Everything of its tenant, tokens and the audit log included.
-  case admin
-  /// Watches and steers calls.
-  case operate = "operator"
-  /// Writes dialogs and connects systems: webhooks, speech, trying things out.
-  case developer
-  /// Reads.
-  case viewer
-  /// Sends in: events for calls, contacts for campaigns. Reads nothing.
-  case ingest
-}
+import Base
 
 /// Who asks: made of a token, once per request.
 public struct Principal: Sendable, Hashable {
@@ -27,5 +15,8 @@ public struct Principal: Sendable, Hashable {
   }
 
   /// The tenant of a gateway that serves nobody but its owner.
-  public static let defaultTenant = "default"
+  public static let defaultTenant = Tenant.standard
+
+  /// Whether this principal may do what `roles` may; an admin may everything.
+  public func may(_ allowed: Set<Role>) -> Bool { roles.contains(.admin) || !roles.isDisjoint(with: allowed) }
 }
