@@ -1,7 +1,7 @@
 /// A page of documentation, as tests see it: its fenced blocks, in order. Tests run what a page shows, so that it stays true.
 ///
 /// A block whose first line is `# name.yaml` is that file. In a `console` block, a line `$ command` is followed by what the
-/// command prints.
+/// command prints. A command whose line ends with a backslash goes on in the next.
 public struct DocumentedPage: Sendable {
   public struct Block: Sendable {
     /// `yaml`, `console`; empty where the fence names none.
@@ -15,14 +15,16 @@ public struct DocumentedPage: Sendable {
     public var file: String? {
       guard let first = text.split(separator: "\n").first, first.hasPrefix("# ") else { return nil }
       let name = first.dropFirst(2)
-      return name.hasSuffix(".yaml") && !name.contains(" ") ? String(name) : nil
+      return !name.contains(" ") && [".yaml", ".py"].contains { name.hasSuffix($0) } ? String(name) : nil
     }
 
     /// The commands and what each prints.
     public var commands: [(command: String, output: String)] {
       var commands: [(command: String, output: String)] = []
       for line in text.split(separator: "\n", omittingEmptySubsequences: false).dropLast() {
-        if line.hasPrefix("$ ") {
+        if let last = commands.last, last.output.isEmpty, last.command.hasSuffix("\\") {
+          commands[commands.count - 1].command += "\n" + line
+        } else if line.hasPrefix("$ ") {
           commands.append((String(line.dropFirst(2)), ""))
         } else if !commands.isEmpty {
           commands[commands.count - 1].output += line + "\n"

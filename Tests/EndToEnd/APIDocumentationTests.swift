@@ -1,0 +1,82 @@
+import Foundation
+import TestKit
+import Testing
+
+/// Every command of docs/api works against a gateway as the page says.
+///
+/// A page's `console` blocks are one shell session, in a folder that has the page's files (`# name.py`), the examples and the
+/// clients. `PARLEY_URL` and `PARLEY_TOKEN` name a gateway of the page's own, `CALL` a call that is up. Where a command's output
+/// is shown, it must be that; `...` stands for anything.
+@Suite(.serialized) struct APIDocumentationTests {
+  static let pages = ((try? FileManager.default.contentsOfDirectory(atPath: "\(Tools.root)/docs/api")) ?? [])
+    .filter { $0.hasSuffix(".md") }.sorted()
+
+  @Test(arguments: pages) func everyCommandDoesWhatThePageSays(_ name: String) throws {
+    let page = DocumentedPage(try String(contentsOfFile: "\(Tools.root)/docs/api/\(name)", encoding: .utf8))
+    let commands = page.blocks.filter { $0.language == "console" }.flatMap { block in
+      block.commands.map { (line: block.line, command: $0.command, output: $0.output) }
+    }
+    if commands.isEmpty { return }
+    let folder = try Tools.temporaryFolder()
+    for shared in ["examples", "clients"] {
+      try FileManager.default.createSymbolicLink(
+        atPath: "\(folder)/\(shared)", withDestinationPath: "\(Tools.root)/\(shared)")
+    }
+    for block in page.blocks {
+      if let file = block.file { try Data(block.text.utf8).write(to: URL(fileURLWithPath: "\(folder)/\(file)")) }
+    }
+    let gateway = try Gateway(dialogs: ["waiting.yaml": LiveCalls.dialog], configuration: Self.configuration)
+    let calls = try LiveCalls(gateway, count: 1)
+    defer { calls.stop() }
+
+    // One shell for the whole page, so that what a command sets or starts is there for the next.
+    let mark = "@@@ end of command"
+    var script = "trap 'kill -KILL $(jobs -p) 2>/dev/null' EXIT\nexec 2>&1\n"
+    for command in commands { script += "\(command.command)\necho; echo \"\(mark) $?\"\n" }
+    let environment = ProcessInfo.processInfo.environment
+    let result = try Tools.run(
+      "bash", ["-c", script], in: folder,
+      environment: [
+        "PARLEY_URL": "http://127.0.0.1:\(gateway.apiPort)", "PARLEY_TOKEN": "end-to-end-token", "CALL": calls.ids[0],
+        "PATH": "\(Tools.root)/.build/release:\(environment["PATH"] ?? "/usr/bin:/bin")",
+        "PARLEY_CONFIG": "\(gateway.folder)/config.yaml",
+        "VG_STORAGE_DATABASE": "sqlite://\(gateway.folder)/parley.db",
+      ], limit: 120)
+    var rest = Substring(result.output)
+    for command in commands {
+      let place = "docs/api/\(name):\(command.line): $ \(command.command)"
+      guard let end = rest.range(of: "\n\(mark) ") else {
+        Issue.record("\(place)\nnever ended; it printed\n\(rest)")
+        return
+      }
+      let printed = Self.trimmed(String(rest[..<end.lowerBound]))
+      let status = rest[end.upperBound...].prefix { $0 != "\n" }
+      rest = rest[end.upperBound...].dropFirst(status.count + 1)
+      #expect(status == "0", "\(place)\nends with \(status) and prints\n\(printed)")
+      let wanted = Self.trimmed(command.output)
+      #expect(
+        wanted.isEmpty || Self.matches(printed, wanted), "\(place)\nprints\n\(printed)\nand not\n\(wanted)")
+    }
+  }
+
+  /// What pages may need beside the defaults.
+  private static let configuration = """
+    integration:
+      outbound: { allow_private: [127.0.0.0/8] }
+    """
+
+  /// Whether `text` is `pattern`, in which `...` stands for anything.
+  private static func matches(_ text: String, _ pattern: String) -> Bool {
+    let parts = pattern.components(separatedBy: "...")
+    guard text.hasPrefix(parts[0]) else { return false }
+    if parts.count == 1 { return text == pattern }
+    var rest = text.dropFirst(parts[0].count)
+    for part in parts.dropFirst().dropLast() where !part.isEmpty {
+      guard let found = rest.range(of: part) else { return false }
+      rest = rest[found.upperBound...]
+    }
+    return rest.hasSuffix(parts[parts.count - 1])
+  }
+
+  private static func trimmed(_ text: String) -> String { text.trimmingCharacters(in: .whitespacesAndNewlines) }
+}
