@@ -41,6 +41,8 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0", traits: []),
     .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0", traits: []),
     .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
+    .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.0"),
+    .package(url: "https://github.com/apple/swift-crypto.git", from: "4.0.0"),
     .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
     .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.0"),
     .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
@@ -61,6 +63,14 @@ let package = Package(
     room("Telemetry", ["Base", "Settings", logging, .product(name: "NIOHTTP1", package: "swift-nio")] + nio),
     room("Storage", ["Base", "Settings", logging, .product(name: "GRDB", package: "GRDB.swift")] + nio),
 
+    room(
+      "Outbound",
+      [
+        "Base", "Settings", logging, .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
+        .product(name: "Crypto", package: "swift-crypto"),
+      ] + nio),
+
     // Services, one per role; none knows another.
     room("MediaIO", ["Base"] + nio),
     room("MediaGateway", ["SIP", "SDP", "RTP", "Audio", "MediaIO"] + shared + nio),
@@ -68,13 +78,13 @@ let package = Package(
     room(
       "ConversationRuntime",
       [
-        "Dialogs", .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        "Dialogs", "Outbound", .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
       ] + shared + nio),
     room(
       "IntegrationGateway",
       [
-        "Dialogs",
+        "Dialogs", "Outbound",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
@@ -86,7 +96,7 @@ let package = Package(
       name: "parley",
       dependencies: [
         "SIP", "SDP", "RTP", "Audio", "Turns", "Dialogs", "MediaIO", "MediaGateway", "SpeechGateway",
-        "ConversationRuntime", "IntegrationGateway", "CPocketSphinx", "CBuildStamp",
+        "ConversationRuntime", "IntegrationGateway", "Outbound", "CPocketSphinx", "CBuildStamp",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ] + shared + nio,
       exclude: ["README.md"],
@@ -119,12 +129,21 @@ let package = Package(
       "MediaGatewayTests",
       ["MediaGateway", "MediaIO", "CallLink", "TestKit", "Base", "SIP", "SDP", "RTP", "Audio", logging] + nio),
     tests("SpeechGatewayTests", ["SpeechGateway", "CallLink", "TestKit"]),
-    tests("ConversationRuntimeTests", ["ConversationRuntime", "Dialogs", "ScriptedServers"] + shared + nio),
+    tests(
+      "ConversationRuntimeTests", ["ConversationRuntime", "Dialogs", "Outbound", "ScriptedServers"] + shared + nio),
+    tests(
+      "OutboundTests",
+      [
+        "Outbound", "ScriptedServers", "Base", "Settings",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+      ] + nio),
     tests("TelemetryTests", ["Telemetry", "Settings", "Base", logging] + nio),
     tests(
       "IntegrationGatewayTests",
       [
-        "IntegrationGateway", "ScriptedServers", .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        "IntegrationGateway", "Outbound", "ScriptedServers",
+        .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
       ] + shared + nio),
     .testTarget(

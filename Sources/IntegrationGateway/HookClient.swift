@@ -4,6 +4,7 @@ import CallLink
 import Logging
 import NIOCore
 import NIOHTTP1
+import Outbound
 import Settings
 import Telemetry
 
@@ -15,28 +16,14 @@ final class HookClient: IntegrationHop {
   static let totalLimit: Duration = .seconds(120)
   /// The longest `Retry-After` that is waited for.
   static let retryAfterLimit: Duration = .seconds(30)
-  /// Connections to one host at once; more hooks wait for one within their timeout.
-  static let connectionsPerHost = 64
 
   private let settings: IntegrationSettings
-  private let client: HTTPClient
+  private let client: OutboundClient
   private let metrics: VoiceMetrics
   private let logger: Logger
   private let tools: MCPClient
 
-  static func makeHTTPClient(group: any EventLoopGroup) -> HTTPClient {
-    var configuration = HTTPClient.Configuration()
-    // An answer that leads elsewhere would carry the caller's data and our credentials there.
-    configuration.redirectConfiguration = .disallow
-    configuration.timeout = .init(connect: .seconds(10))
-    configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = connectionsPerHost
-    // Attempts are counted and spaced here, so that their number and their time are those of the configuration.
-    configuration.connectionPool.retryConnectionEstablishment = false
-    configuration.httpVersion = .http1Only
-    return HTTPClient(eventLoopGroupProvider: .shared(group), configuration: configuration)
-  }
-
-  init(settings: IntegrationSettings, client: HTTPClient, metrics: VoiceMetrics, logger: Logger) {
+  init(settings: IntegrationSettings, client: OutboundClient, metrics: VoiceMetrics, logger: Logger) {
     self.settings = settings
     self.client = client
     self.metrics = metrics
@@ -165,7 +152,7 @@ final class HookClient: IntegrationHop {
     }
     request.authorize(as: target.service)
     for (name, value) in message.headers { request.headers.replaceOrAdd(name: name, value: value) }
-    let response = try await client.execute(request, timeout: .nanoseconds(timeout.nanoseconds))
+    let response = try await client.execute(request, timeout: timeout)
     let status = Int(response.status.code)
     guard (200..<300).contains(status) else { throw HookFailure(response, target.label) }
     let bytes = try await response.bytes(upTo: Self.answerBytes, target.label)

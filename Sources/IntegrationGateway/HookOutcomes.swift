@@ -2,6 +2,7 @@ import AsyncHTTPClient
 import CallLink
 import NIOCore
 import NIOHTTP1
+import Outbound
 import Settings
 
 /// Why one attempt at a hook gave no usable answer.
@@ -23,14 +24,17 @@ struct HookFailure: Error, Sendable {
 
   /// What an error of the HTTP client means for the service `label`.
   init(_ error: any Error, _ label: String) {
-    switch error {
-    case let failure as HookFailure: self = failure
-    case let error as HTTPClientError where Self.timeouts.contains(error):
-      self.init("timeout", "\(label) gave no answer in time", mayRetry: true)
-    case let error as HTTPClientError where Self.refusals.contains(error):
-      self.init("refused", "\(label): \(error.shortDescription)")
-    case is CancellationError: self.init("timeout", "\(label) was not waited for")
-    default: self.init("unreachable", "\(label) cannot be reached", mayRetry: true)
+    if let failure = error as? HookFailure {
+      self = failure
+      return
+    }
+    let failure = OutboundError(error, host: label)
+    switch failure.kind {
+    case .timeout: self.init("timeout", "\(label) gave no answer in time", mayRetry: true)
+    case .cancelled: self.init("timeout", "\(label) was not waited for")
+    case .invalidURL, .refused, .failed, .untrusted: self.init("refused", "\(label): \(failure)")
+    case .unresolved, .unreachable, .closed:
+      self.init("unreachable", "\(label) cannot be reached: \(failure)", mayRetry: true)
     }
   }
 
@@ -43,12 +47,6 @@ struct HookFailure: Error, Sendable {
       "status", status: status, "\(label) answered \(status)", mayRetry: isBusy,
       retryAfter: isBusy ? seconds.map { .seconds(min($0, 86_400)) } : nil)
   }
-
-  private static let timeouts: [HTTPClientError] = [
-    .connectTimeout, .readTimeout, .writeTimeout, .deadlineExceeded, .getConnectionFromPoolTimeout,
-    .tlsHandshakeTimeout,
-  ]
-  private static let refusals: [HTTPClientError] = [.invalidURL, .emptyHost, .emptyScheme, .alreadyShutdown]
 }
 
 extension HTTPClientResponse {

@@ -1,4 +1,3 @@
-import AsyncHTTPClient
 import Base
 import CallLink
 import HTTPTypes
@@ -7,6 +6,7 @@ import HummingbirdCore
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
+import Outbound
 import Settings
 import Storage
 import Telemetry
@@ -26,7 +26,6 @@ public final class IntegrationService: Sendable {
 
   private let configuration: IntegrationConfiguration
   private let api: CallAPI
-  private let client: HTTPClient
   private let group: any EventLoopGroup
   private let logger: Logger
 
@@ -37,18 +36,18 @@ public final class IntegrationService: Sendable {
   private let running = NIOLockedValueBox(Running())
 
   /// - Parameters:
-  ///   - group: event loops of the server and the client; not shut down here.
+  ///   - outbound: the way to the customer's backends; not shut down here.
+  ///   - group: event loops of the server; not shut down here.
   ///   - dialogs: the versions that the API shows and keeps.
   public init(
     configuration: IntegrationConfiguration, eventLog: any EventLog, directory: any SessionDirectory,
-    commands: any CommandBus, dialogs: any DialogStore, metrics: VoiceMetrics, group: any EventLoopGroup,
-    logger: Logger
+    commands: any CommandBus, dialogs: any DialogStore, outbound: OutboundClient, metrics: VoiceMetrics,
+    group: any EventLoopGroup, logger: Logger
   ) {
     self.configuration = configuration
     self.group = group
     self.logger = logger
-    client = HookClient.makeHTTPClient(group: group)
-    hooks = HookClient(settings: configuration.settings, client: client, metrics: metrics, logger: logger)
+    hooks = HookClient(settings: configuration.settings, client: outbound, metrics: metrics, logger: logger)
     api = CallAPI(
       configuration: configuration, eventLog: eventLog, directory: directory, commands: commands, dialogs: dialogs,
       logger: logger)
@@ -92,7 +91,7 @@ public final class IntegrationService: Sendable {
   }
 
   /// Refuses new requests with 503 and ends the event streams, waits for the requests that are being answered, then closes
-  /// everything. Hooks that are under way are broken off. Idempotent.
+  /// everything. Idempotent.
   public func stop() async {
     let task = running.withLockedValue { running in
       defer { running = Running() }
@@ -101,11 +100,6 @@ public final class IntegrationService: Sendable {
     await api.stop(limit: .seconds(APILimits.stopSeconds))
     task?.cancel()
     await task?.value
-    do {
-      try await client.shutdown()
-    } catch {
-      logger.debug("the hook client stopped", metadata: ["error": "\(error)"])
-    }
   }
 
   /// The OpenAPI 3.1 description of what this version serves.

@@ -7,6 +7,7 @@ import Logging
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
+import Outbound
 import Settings
 import Telemetry
 
@@ -27,7 +28,7 @@ final class MCPClient: Sendable {
   static let revision = "2025-06-18"
   static let revisions: Set<String> = ["2025-11-25", "2025-06-18", "2025-03-26"]
 
-  private let client: HTTPClient
+  private let client: OutboundClient
   private let metrics: VoiceMetrics
   private let logger: Logger
   private let state = NIOLockedValueBox(State())
@@ -47,7 +48,7 @@ final class MCPClient: Sendable {
   /// The server does not know the session any more (its answer was 404).
   private struct SessionLost: Error {}
 
-  init(client: HTTPClient, metrics: VoiceMetrics, logger: Logger) {
+  init(client: OutboundClient, metrics: VoiceMetrics, logger: Logger) {
     self.client = client
     self.metrics = metrics
     self.logger = logger
@@ -241,7 +242,7 @@ final class MCPClient: Sendable {
       metrics.integrationRequests.with(target.label, "POST", String(status)).add()
       metrics.integrationLatency.with(target.label, "POST").observe(Instant.monotonic() - began)
     }
-    let response = try await client.execute(request, timeout: .nanoseconds(timeout.nanoseconds))
+    let response = try await client.execute(request, timeout: timeout)
     status = Int(response.status.code)
     if status == 404, let session, !session.id.isEmpty { throw SessionLost() }
     guard (200..<300).contains(status) else { throw HookFailure(response, target.label) }

@@ -29,7 +29,12 @@ public struct AddressBlock: Sendable, Hashable, CustomStringConvertible {
 
   /// Whether the address (without port or zone) lies in the block; false for what is no address.
   public func contains(_ address: String) -> Bool {
-    guard let other = Self.parse(address), other.count == bytes.count else { return false }
+    Self.parse(address).map(contains(bytes:)) ?? false
+  }
+
+  /// The same for an address in network order: four bytes or sixteen.
+  public func contains(bytes other: [UInt8]) -> Bool {
+    guard other.count == bytes.count else { return false }
     let whole = prefixLength / 8
     guard other[..<whole] == bytes[..<whole] else { return false }
     let rest = prefixLength % 8

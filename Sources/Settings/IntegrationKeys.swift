@@ -14,7 +14,7 @@ enum IntegrationKeys {
       .map(of: .object(.init(), service), "mapping of names to services", limit: 1000, isName: isServiceName),
       "The customer's backends, by the names that `call_hook` uses."),
     .later("webhooks", .map([:])),
-    .section("outbound", "What hooks may reach.", [.later("allow_private", []), .later("deny", [])]),
+    .section("outbound", \.outbound, "What the gateway may reach.", OutboundKeys.outbound),
   ]
 
   /// The keys of one service, for the reference.

@@ -11,6 +11,8 @@ public struct IntegrationSettings: Sendable, Hashable {
   public var maxRetries = 3
   /// By name; the names that `call_hook` uses.
   public var services: [String: Service] = [:]
+  /// What the gateway may reach.
+  public var outbound = OutboundSettings()
 
   /// One entry of `integration.services`: a customer's backend.
   public struct Service: Sendable, Hashable {

@@ -2,7 +2,7 @@ import Base
 import ConversationRuntime
 import Dialogs
 import Logging
-import NIOPosix
+import Outbound
 import ScriptedServers
 import Settings
 import Telemetry
@@ -63,12 +63,11 @@ import Testing
     let clock = ManualClock()
     let metrics = VoiceMetrics()
     let service = OpenAIModelService(
-      settings: settings, group: MultiThreadedEventLoopGroup.singleton, clock: clock, metrics: RuntimeMetrics(metrics),
+      settings: settings, outbound: .loopback, clock: clock, metrics: RuntimeMetrics(metrics),
       logger: quiet)
     let world = World(servers: servers, service: service, clock: clock, metrics: metrics)
     var failure: (any Error)?
     do { try await body(world) } catch { failure = error }
-    await service.shutdown()
     for server in servers { await server.stop() }
     if let failure { throw failure }
   }

@@ -2,7 +2,7 @@ import Base
 import ConversationRuntime
 import FoundationEssentials
 import Logging
-import NIOPosix
+import Outbound
 import ScriptedServers
 import Settings
 import Storage
@@ -148,7 +148,7 @@ import Testing
     settings.embeddingsURL = "http://127.0.0.1:\(port)/v1/"
     settings.embeddingsModel = "letters"
     settings.apiKey = Secret("key-0123456789abcdef")
-    let client = EmbeddingClient(settings: settings, group: MultiThreadedEventLoopGroup.singleton)
+    let client = EmbeddingClient(settings: settings, outbound: .loopback)
     try await with(["a.md": "zzzz", "b.md": "none of them"]) { library async throws in
       await library.keeper(client).look(isForced: true)
       #expect(try await library.store.unembedded(model: "letters", limit: 10).isEmpty)
@@ -159,7 +159,6 @@ import Testing
     #expect(server.requests.first?.uri == "/v1/embeddings")
     #expect(server.requests.first?.header("Authorization") == "Bearer key-0123456789abcdef")
     #expect(server.requests.first?.json["model"] == "letters")
-    await client.shutdown()
     await server.stop()
   }
 
@@ -174,7 +173,7 @@ import Testing
     var settings = LanguageModelSettings()
     settings.embeddingsURL = "http://127.0.0.1:\(port)"
     let client = EmbeddingClient(
-      settings: settings, group: MultiThreadedEventLoopGroup.singleton,
+      settings: settings, outbound: .loopback,
       logger: Logger(label: "t") { _ in SwiftLogNoOpLogHandler() })
     #expect(await client.vector(of: "anything") == nil)
     try await with(["a.md": "Parking is behind the house."]) { library async throws in
@@ -184,7 +183,6 @@ import Testing
     }
     // Two questions and one attempt at the document: it is not asked at every look.
     #expect(server.requests.count == 3)
-    await client.shutdown()
     await server.stop()
   }
 }

@@ -1,9 +1,20 @@
 import Base
 import CallLink
 import ConversationRuntime
+import Logging
+import NIOPosix
+import Outbound
+import Settings
 import Storage
 import Synchronization
 import Testing
+
+extension OutboundClient {
+  /// Reaches the scripted servers, which listen on the loopback.
+  static let loopback = OutboundClient(
+    settings: OutboundSettings(allowPrivate: [OutboundRule("127.0.0.0/8")].compactMap { $0 }),
+    group: MultiThreadedEventLoopGroup.singleton, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+}
 
 /// A clock that a test counts up by hand: nothing happens between two calls of ``advance(by:)``.
 final class ManualClock: RuntimeClock {

@@ -22,12 +22,16 @@ import Testing
     "Settings": platform.union(["Base", "CYaml"]),
     "Telemetry": platform.union(nio).union(["Base", "Settings", "Logging"]),
     "Storage": platform.union(nio).union(["Base", "Settings", "Logging", "GRDB"]),
+    "Outbound": platform.union(nio).union(["Base", "Settings", "Logging", "AsyncHTTPClient", "NIOSSL", "Crypto"]),
     "MediaIO": platform.union(nio).union(["Base"]),
     "MediaGateway": platform.union(nio).union(shared).union(["SIP", "SDP", "RTP", "Audio", "MediaIO", "Logging"]),
     "SpeechGateway": platform.union(nio).union(shared).union(["Audio", "Turns", "CPocketSphinx", "CFlite", "Logging"]),
-    "ConversationRuntime": platform.union(nio).union(shared).union(["Dialogs", "AsyncHTTPClient", "Logging"]),
+    "ConversationRuntime": platform.union(nio).union(shared).union([
+      "Dialogs", "Outbound", "AsyncHTTPClient", "Logging",
+    ]),
     "IntegrationGateway": platform.union(nio).union(shared).union([
-      "Dialogs", "Hummingbird", "HummingbirdCore", "HTTPTypes", "AsyncHTTPClient", "Logging", "ServiceLifecycle",
+      "Dialogs", "Outbound", "Hummingbird", "HummingbirdCore", "HTTPTypes", "AsyncHTTPClient", "Logging",
+      "ServiceLifecycle",
     ]),
     "ScriptedServers": nio.union(["Base"]),
     "TestKit": ["Base", "SIP", "SDP", "RTP", "Audio"],
@@ -66,6 +70,17 @@ import Testing
         for word in banned where line.contains(word) && !(word == ".random(in:" && line.contains("using:")) {
           wrong.append("\(file.path):\(number + 1): \(word) in a pure room")
         }
+      }
+    }
+    #expect(wrong.isEmpty, "\(wrong.joined(separator: "\n"))")
+  }
+
+  @Test func onlyTheGuardOpensHTTPConnections() throws {
+    var wrong: [String] = []
+    for file in try sources() where file.room != "Outbound" {
+      for (number, line) in file.code.enumerated()
+      where ["HTTPClient(", "HTTPClient.shared", "URLSession"].contains(where: line.contains) {
+        wrong.append("\(file.path):\(number + 1): goes out beside OutboundClient: \(line)")
       }
     }
     #expect(wrong.isEmpty, "\(wrong.joined(separator: "\n"))")

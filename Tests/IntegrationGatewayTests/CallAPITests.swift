@@ -273,7 +273,8 @@ import Testing
       settings.settings.apiPort = gateway.port
       let second = IntegrationService(
         configuration: settings, eventLog: gateway.store, directory: gateway.store, commands: gateway.bus,
-        dialogs: gateway.dialogs, metrics: .init(), group: HTTPClient.defaultEventLoopGroup, logger: quiet)
+        dialogs: gateway.dialogs, outbound: .loopback, metrics: .init(), group: HTTPClient.defaultEventLoopGroup,
+        logger: quiet)
       let error = await #expect(throws: IntegrationError.self) { try await second.start() }
       #expect(error?.description == "the API cannot listen on 127.0.0.1:\(gateway.port): Address already in use")
       await second.stop()

@@ -6,11 +6,19 @@ import Logging
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import Outbound
 import ScriptedServers
 import Settings
 import Storage
 import Telemetry
 import Testing
+
+extension OutboundClient {
+  /// Reaches the scripted servers, which listen on the loopback.
+  static let loopback = OutboundClient(
+    settings: OutboundSettings(allowPrivate: [OutboundRule("127.0.0.0/8")].compactMap { $0 }),
+    group: MultiThreadedEventLoopGroup.singleton, logger: quiet)
+}
 
 let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
@@ -43,7 +51,7 @@ struct Gateway {
     let metrics = VoiceMetrics()
     let service = IntegrationService(
       configuration: configuration, eventLog: store, directory: store, commands: bus, dialogs: dialogs,
-      metrics: metrics, group: MultiThreadedEventLoopGroup.singleton, logger: quiet)
+      outbound: .loopback, metrics: metrics, group: MultiThreadedEventLoopGroup.singleton, logger: quiet)
     let port = try await service.start()
     do {
       try await body(Gateway(service: service, port: port, store: store, dialogs: dialogs, bus: bus, metrics: metrics))

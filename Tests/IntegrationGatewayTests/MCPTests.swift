@@ -137,7 +137,7 @@ import Testing
       .steps(ScriptedHTTPServer.Step.answer(200, String(repeating: " ", count: (1 << 20) + 1))),
       ["too_large", "200", "desk answered with more than 1048576 bytes"]
     ),
-    (.steps([.close]), ["unreachable", "0", "desk cannot be reached"]),
+    (.steps([.close]), ["unreachable", "0", "desk cannot be reached: 127.0.0.1 closed the connection"]),
   ]
 
   @Test(arguments: bad.indices)

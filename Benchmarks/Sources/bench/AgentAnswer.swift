@@ -73,7 +73,10 @@ enum AgentAnswer {
     let gateway = try Gateway(
       dialogs: ["greeter.yaml": dialog],
       configuration: FirstCall.configuration.replacing(
-        "runtime:\n", with: "runtime:\n  llm: { url: \"\(url)\", model: scripted }\n"))
+        "runtime:\n",
+        with:
+          "integration: { outbound: { allow_private: [127.0.0.0/8] } }\nruntime:\n  llm: { url: \"\(url)\", model: scripted }\n"
+      ))
     // What wall time the monotonic clock's zero was.
     let zero = Date().timeIntervalSince1970 * 1000 - Double(Instant.monotonic().nanoseconds) / 1e6
     for _ in 0...callsOfEach {

@@ -7,20 +7,19 @@ import Logging
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
+import Outbound
 import Settings
 
 /// The configured language model and those that stand in for it. One for the process; its connections are kept warm.
 ///
 /// ``ModelAnswer`` decides who is asked, how long, and what is heard; this performs it. Safe to use from any thread.
 public final class OpenAIModelService: ModelService {
-  /// Requests to one server at once; more wait for a connection within their time.
-  static let connectionsPerHost = 256
   /// How much of an error's body is read for the log.
   static let errorBytes = 16 << 10
 
   private let endpoints: [Endpoint]
   private let settings: LanguageModelSettings
-  private let client: HTTPClient
+  private let client: OutboundClient
   private let clock: any RuntimeClock
   private let metrics: RuntimeMetrics
   private let logger: Logger
@@ -34,9 +33,9 @@ public final class OpenAIModelService: ModelService {
 
   /// - Parameters:
   ///   - settings: must name a URL; see ``NoModelService`` for where it does not.
-  ///   - group: event loops of the connections; not shut down here.
+  ///   - outbound: the way to the models; not shut down here.
   public init(
-    settings: LanguageModelSettings, group: any EventLoopGroup, clock: any RuntimeClock = SystemRuntimeClock(),
+    settings: LanguageModelSettings, outbound: OutboundClient, clock: any RuntimeClock = SystemRuntimeClock(),
     metrics: RuntimeMetrics = RuntimeMetrics(), logger: Logger = Logger(label: "parley.runtime")
   ) {
     self.settings = settings
@@ -51,16 +50,7 @@ public final class OpenAIModelService: ModelService {
           ? Endpoint(url: main.url, model: fallback.model, apiKey: main.apiKey)
           : Endpoint(url: Self.trimmed(fallback.url), model: fallback.model, apiKey: fallback.apiKey)
       }
-    var configuration = HTTPClient.Configuration()
-    // An answer that leads elsewhere would carry the conversation and our key there.
-    configuration.redirectConfiguration = .disallow
-    configuration.timeout = .init(connect: .seconds(5))
-    configuration.connectionPool.idleTimeout = .seconds(300)
-    configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = Self.connectionsPerHost
-    // Spare connections (`preWarmedHTTP1ConnectionCount`) would be welcome, but with them `shutdown` of 1.37 never returns.
-    // Attempts are counted and spaced by `ModelAnswer`.
-    configuration.connectionPool.retryConnectionEstablishment = false
-    client = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: configuration)
+    client = outbound
   }
 
   private static func trimmed(_ url: String) -> String {
@@ -86,15 +76,6 @@ public final class OpenAIModelService: ModelService {
           }
         }
       }
-    }
-  }
-
-  /// Closes the connections; requests that are under way fail.
-  public func shutdown() async {
-    do {
-      try await client.shutdown()
-    } catch {
-      logger.debug("the model client stopped", metadata: ["error": "\(error)"])
     }
   }
 
@@ -239,7 +220,7 @@ public final class OpenAIModelService: ModelService {
       http.body = .bytes(ByteBuffer(bytes: ChatRequest.body(request, model: endpoint.model, offersTools: spoken)))
       do {
         let limit = ModelAnswer.wholeLimit + .seconds(1)
-        let response = try await client.execute(http, timeout: .nanoseconds(limit.nanoseconds))
+        let response = try await client.execute(http, timeout: limit)
         let status = Int(response.status.code)
         guard (200..<300).contains(status) else {
           await logRefusal(response, session, endpoint)
@@ -263,7 +244,7 @@ public final class OpenAIModelService: ModelService {
           "a connection to a language model failed",
           metadata: ["session_id": "\(session)", "model": "\(endpoint.model)", "error": "\(error)"])
         post.yield(
-          .input(attempt: attempt, .broken(wasIdle: error as? HTTPClientError == .remoteConnectionClosed)))
+          .input(attempt: attempt, .broken(wasIdle: OutboundError(error, host: endpoint.url).kind == .closed)))
       }
     }
   }

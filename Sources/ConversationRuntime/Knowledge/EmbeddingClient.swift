@@ -6,6 +6,7 @@ import Logging
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
+import Outbound
 import Settings
 import Storage
 
@@ -35,15 +36,15 @@ public final class EmbeddingClient: Embedder {
   public let model: String
   private let url: String
   private let apiKey: Secret
-  private let client: HTTPClient
+  private let client: OutboundClient
   private let logger: Logger
   private let isFailing = NIOLockedValueBox(false)
 
   /// - Parameters:
   ///   - settings: must name ``LanguageModelSettings/embeddingsURL``.
-  ///   - group: event loops of the connections; not shut down here.
+  ///   - outbound: the way to the server; not shut down here.
   public init(
-    settings: LanguageModelSettings, group: any EventLoopGroup, logger: Logger = Logger(label: "parley.runtime")
+    settings: LanguageModelSettings, outbound: OutboundClient, logger: Logger = Logger(label: "parley.runtime")
   ) {
     model = settings.embeddingsModel
     var base = Substring(settings.embeddingsURL)
@@ -51,20 +52,7 @@ public final class EmbeddingClient: Embedder {
     url = base + "/embeddings"
     apiKey = settings.apiKey
     self.logger = logger
-    var configuration = HTTPClient.Configuration()
-    // An answer that leads elsewhere would carry the documents and our key there.
-    configuration.redirectConfiguration = .disallow
-    configuration.timeout = .init(connect: .seconds(5))
-    client = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: configuration)
-  }
-
-  /// Closes the connections; requests that are under way fail.
-  public func shutdown() async {
-    do {
-      try await client.shutdown()
-    } catch {
-      logger.debug("the embedding client stopped", metadata: ["error": "\(error)"])
-    }
+    client = outbound
   }
 
   /// A query's vector; nil where the server fails, which the log is told when it begins and when it ends.
@@ -94,7 +82,7 @@ public final class EmbeddingClient: Embedder {
     request.body = .bytes(ByteBuffer(string: JSON.encode(.map(body))))
     let bytes: [UInt8]
     do {
-      let response = try await client.execute(request, timeout: .nanoseconds(timeout.nanoseconds))
+      let response = try await client.execute(request, timeout: timeout)
       guard response.status.code == 200 else { throw EmbeddingError("the server answered \(response.status.code)") }
       bytes = Array(buffer: try await response.body.collect(upTo: Self.answerBytes))
     } catch let error as EmbeddingError {

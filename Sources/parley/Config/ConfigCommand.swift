@@ -23,7 +23,7 @@ struct CheckConfigCommand: ParsableCommand {
     var source: String?
     do {
       let loaded = try ConfigurationLoader(environment: environmentVariables()).load(path: file)
-      findings = loaded.warnings
+      findings = loaded.warnings + loaded.configuration.outboundWarnings(file: loaded.file)
       source = loaded.file
     } catch {
       findings = error.all

@@ -10,6 +10,7 @@ import Logging
 import MediaGateway
 import NIOConcurrencyHelpers
 import NIOPosix
+import Outbound
 import Settings
 import SpeechGateway
 import Storage
@@ -70,10 +71,14 @@ final class Gateway: Sendable {
     let store = stores.sessions
     let commands = MemoryCommandBus()
 
+    // The one way out to other people's servers.
+    let outbound = OutboundClient(settings: settings.integration.outbound, group: group, logger: logger)
+    undo.add { await outbound.shutdown() }
+
     // Documents: searched by words, and by meaning where there is a model for it.
     let llm = settings.runtime.llm
-    let embeddings = llm.embeddingsURL.isEmpty ? nil : EmbeddingClient(settings: llm, group: group, logger: logger)
-    undo.add { await embeddings?.shutdown() }
+    let embeddings =
+      llm.embeddingsURL.isEmpty ? nil : EmbeddingClient(settings: llm, outbound: outbound, logger: logger)
     let librarian = KnowledgeKeeper(
       folder: settings.runtime.knowledgePath, store: stores.documents, embedder: embeddings, logger: logger)
 
@@ -91,7 +96,7 @@ final class Gateway: Sendable {
     integrationConfiguration.product = "Parley/\(Build.version)"
     let integration = IntegrationService(
       configuration: integrationConfiguration, eventLog: store, directory: store, commands: commands,
-      dialogs: stores.dialogs, metrics: metrics, group: group, logger: logger)
+      dialogs: stores.dialogs, outbound: outbound, metrics: metrics, group: group, logger: logger)
     undo.add { await integration.stop() }
     let apiPort = try await integration.start()
 
@@ -100,8 +105,7 @@ final class Gateway: Sendable {
       settings.runtime.llm.url.isEmpty
       ? nil
       : OpenAIModelService(
-        settings: settings.runtime.llm, group: group, metrics: RuntimeMetrics(metrics), logger: logger)
-    undo.add { await models?.shutdown() }
+        settings: settings.runtime.llm, outbound: outbound, metrics: RuntimeMetrics(metrics), logger: logger)
     Task { await models?.warmUp() }
 
     // Runtime: the dialogs of calls.
@@ -143,8 +147,7 @@ final class Gateway: Sendable {
     return Gateway(
       health: health, telemetry: telemetry,
       closeStore: {
-        await models?.shutdown()
-        await embeddings?.shutdown()
+        await outbound.shutdown()
         await stores.close()
       }, integration: integration,
       runtime: runtime, watch: watch, speech: speech, media: media, logger: logger,

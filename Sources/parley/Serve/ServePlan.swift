@@ -23,7 +23,7 @@ struct ServePlan {
       throw CommandFailure("speech.model_dir: the folder \(models) does not exist")
     }
     var plan = ServePlan(configuration: loaded.configuration, file: loaded.file, environment: environment)
-    plan.notes = loaded.warnings.map(\.description)
+    plan.notes = (loaded.warnings + loaded.configuration.outboundWarnings(file: loaded.file)).map(\.description)
     if loaded.file == nil { plan.settleOnLaptop(keysSet: loaded.keysSet) }
     return plan
   }

@@ -37,7 +37,7 @@ final class Gateway {
       "VG_MEDIA_RTP_PORT_RANGE": "\(rtp.lowerBound)-\(rtp.upperBound)", "VG_RUNTIME_DIALOG_DIR": dialogFolder,
       "VG_INTEGRATION_API_PORT": "0", "VG_OBSERVABILITY_METRICS_PORT": "0",
       "VG_STORAGE_DATABASE": "sqlite://\(folder)/parley.db", "VG_SECURITY_API_TOKENS": "end-to-end-token",
-      "VG_OBSERVABILITY_LOG_FORMAT": "text",
+      "VG_OBSERVABILITY_LOG_FORMAT": "text", "VG_INTEGRATION_OUTBOUND_ALLOW_PRIVATE": "127.0.0.0/8",
     ]) { $1 }
     let pipe = Pipe()
     process.standardError = pipe
