@@ -27,19 +27,36 @@ extension CallSession {
       return .done(fields: ["call_duration_seconds": .double(Double(duration.milliseconds) / 1_000)])
     case .say(let text, let voice, let speed, let bargeIn):
       guard case .active = phase else { return .refused("the call is not answered") }
-      let prompt = prompts.addCommand(text: text, voice: voice, speed: speed, bargeIn: bargeIn)
+      let prompt = prompts.addCommand(.text(text), voice: voice, speed: speed, bargeIn: bargeIn)
+      let id = play(prompt, as: "play_tts", ["text": .string(text)])
+      return .done(fields: [
+        "playback_id": id, "estimated_duration_ms": .int(SpeakingTime.milliseconds(of: text, speed: speed)),
+      ])
+    case .play(let object, let bargeIn):
+      guard case .active = phase else { return .refused("the call is not answered") }
+      let prompt = prompts.addCommand(.audio(url: object), bargeIn: bargeIn)
+      return .done(fields: ["playback_id": play(prompt, as: "play_audio", ["url": .string(object)])])
+    case .digits(let digits, let durationMs):
+      guard case .active = phase else { return .refused("the call is not answered") }
+      // What an API client keys may be a PIN: the record has their number alone.
       record(
         .actionExecuted,
-        ["action": "play_tts", "by": "api", "detail": ["text": .string(text), "playback_id": .string("\(prompt.id)")]])
-      speech.send(.say(prompt))
-      return .done(fields: [
-        "playback_id": .string("\(prompt.id)"),
-        "estimated_duration_ms": .int(SpeakingTime.milliseconds(of: text, speed: speed)),
-      ])
+        ["action": "send_dtmf", "by": "api", "detail": ["count": .int(Int64(digits.count))]])
+      speech.send(.sendDigits(digits, durationMs: durationMs))
+      return .done(fields: ["accepted": true])
     case .event(let name, let data):
       guard case .active = phase else { return .refused("the call is not answered") }
       take(.custom(name: name, data: data))
       return .done(fields: ["accepted": true])
     }
+  }
+  /// Plays what the API asked for; the playback's name.
+  private func play(_ prompt: Prompt, as action: String, _ detail: [String: Value]) -> Value {
+    let id = Value.string("\(prompt.id)")
+    record(
+      .actionExecuted,
+      ["action": .string(action), "by": "api", "detail": .map(detail.merging(["playback_id": id]) { $1 })])
+    speech.send(.say(prompt))
+    return id
   }
 }

@@ -31,11 +31,17 @@ struct PromptLedger {
   }
 
   /// A prompt that a command asked for, with the identifier it gets.
-  mutating func addCommand(text: String, voice: String, speed: Double, bargeIn: Bool) -> Prompt {
+  mutating func addCommand(_ source: Prompt.Source, voice: String = "", speed: Double = 1, bargeIn: Bool) -> Prompt {
     let id = PlaybackID(Self.firstCommand &+ commands)
     commands &+= 1
+    let text: String
+    switch source {
+    case .text(let spoken), .markup(let spoken): text = spoken
+    case .audio(let url): text = url
+    case .silence: text = ""
+    }
     entries[id] = Entry(text: text, isMasked: false, isCommand: true)
-    return Prompt(id: id, source: .text(text), voice: voice, speed: speed, bargeIn: bargeIn)
+    return Prompt(id: id, source: source, voice: voice, speed: speed, bargeIn: bargeIn)
   }
 
   /// Whether the API asked for it.

@@ -4,6 +4,10 @@ import Base
 public enum CallCommand: Sendable, Hashable {
   case hangup(reason: String)
   case say(text: String, voice: String, speed: Double, bargeIn: Bool)
+  /// A sound: a path below the object store, as `play_audio` takes it.
+  case play(object: String, bargeIn: Bool)
+  /// Keys for the other side, `0-9 * # A-D`, each held for `durationMs`.
+  case digits(String, durationMs: Int)
   /// A custom event for the dialog.
   case event(name: String, data: Value)
 }

@@ -61,6 +61,25 @@ import Testing
     #expect(try await bench.events().contains { $0.type == "tts_started" && $0.text("by") == "api" })
   }
 
+  @Test func theAPICanPlayASoundAndKeyDigits() async throws {
+    let bench = Bench([try dialog(helpdesk)])
+    let call = bench.dial()
+    try await call.answer()
+    _ = try await call.speech.nextSay()
+    let outcome = await bench.bus.send(.play(object: "jingles/hold.wav", bargeIn: false), to: call.session)
+    let sound = try await call.speech.nextSay()
+    #expect(sound.source == .audio(url: "jingles/hold.wav"))
+    #expect(outcome == .done(fields: ["playback_id": .string("\(sound.id)")]))
+    #expect(await bench.bus.send(.digits("12#", durationMs: 80), to: call.session) == .done(fields: ["accepted": true]))
+    _ = try await call.speech.until {
+      if case .sendDigits("12#", durationMs: 80) = $0 { true } else { false }
+    }
+    await call.end()
+    // What was keyed may be a secret.
+    let keyed = try await bench.events().first { $0.fields["action"] == "send_dtmf" }
+    #expect(keyed?.fields["detail"] == ["count": 3])
+  }
+
   @Test func aSessionThatIsOverTakesNoCommands() async throws {
     let bench = Bench([try dialog(helpdesk)])
     let call = bench.dial()
