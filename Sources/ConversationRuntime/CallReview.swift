@@ -66,7 +66,8 @@ extension CallSession {
   private func events() async throws -> [SessionEvent] {
     var events: [SessionEvent] = []
     while events.count < CallTranscript.eventLimit {
-      let page = try await context.store.events(of: call.session, after: events.last?.sequence ?? 0, limit: 500)
+      let page = try await context.store.events(
+        of: call.session, tenant: nil, after: events.last?.sequence ?? 0, limit: 500)
       events += page
       if page.count < 500 { break }
     }

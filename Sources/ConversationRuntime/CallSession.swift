@@ -11,6 +11,8 @@ import Telemetry
 /// machine is given the session's own time (whole milliseconds since the offer), which the record holds with every input.
 final class CallSession {
   let call: CallInfo
+  /// Whose dialog serves the call.
+  let tenant: String
   let dialog: Dialog
   let context: SessionContext
   private let start: SessionStart
@@ -52,10 +54,11 @@ final class CallSession {
   }
 
   init(
-    call: CallInfo, dialog: Dialog, catalog: DialogCatalog, speech: any HopSink<RuntimeToSpeech>, mailbox: Mailbox,
-    context: SessionContext
+    call: CallInfo, tenant: String, dialog: Dialog, catalog: DialogCatalog, speech: any HopSink<RuntimeToSpeech>,
+    mailbox: Mailbox, context: SessionContext
   ) {
     self.call = call
+    self.tenant = tenant
     self.dialog = dialog
     self.context = context
     self.mailbox = mailbox
@@ -70,9 +73,9 @@ final class CallSession {
       limits: context.configuration.dialogLimits, startedAtMs: startedAtMs)
     machine = DialogSession(dialog: dialog, call: start.call, library: library, limits: start.limits)
     recorder = SessionRecorder(
-      session: call.session, dialogName: dialog.name, tenant: context.configuration.tenant, startedAtMs: startedAtMs,
+      session: call.session, dialogName: dialog.name, tenant: tenant, startedAtMs: startedAtMs,
       log: context.store, random: .fromSystem())
-    summary = call.summary(dialogName: dialog.name, startedAtMs: startedAtMs)
+    summary = call.summary(tenant: tenant, dialogName: dialog.name, startedAtMs: startedAtMs)
     summary.dialogVersion = dialog.version
     summary.dialogNumber = identity?.number ?? 0
     summary.dialogDigest = identity?.digest ?? ""
@@ -81,7 +84,7 @@ final class CallSession {
   /// Answers the call and handles its mail until it is over.
   func run() async {
     let mailbox = mailbox
-    let unregister = context.commands.register(call.session) { command in
+    let unregister = context.commands.register(call.session, tenant: tenant) { command in
       await withCheckedContinuation { continuation in
         let reply: @Sendable (CommandOutcome) -> Void = { continuation.resume(returning: $0) }
         if !mailbox.put(.command(command, reply)) { reply(.noSuchSession) }

@@ -12,7 +12,8 @@ import Storage
 /// Each session is one task with one mailbox, so everything about a call happens in one order. Safe to use from any thread.
 public final class ConversationService: RuntimeHop {
   let context: SessionContext
-  private let catalogBox: NIOLockedValueBox<DialogCatalog>
+  private let catalogBox: NIOLockedValueBox<TenantCatalogs>
+  private let numbers: any NumberRouting
   private let registry = NIOLockedValueBox(Registry())
 
   private struct Registry {
@@ -37,14 +38,16 @@ public final class ConversationService: RuntimeHop {
   }
 
   /// - Parameters:
-  ///   - catalog: the dialogs that calls are routed to; see ``replaceCatalog(_:)``.
+  ///   - catalogs: the dialogs that calls are routed to; see ``replaceCatalogs(_:)``.
+  ///   - numbers: whose a called number is, before the dialogs are asked.
   ///   - integration: asks the customer's backend.
   ///   - store: every input, decision and transition goes there, and what the API knows of each session.
   ///   - commands: where sessions can be reached while they live.
   ///   - models: leads the conversation in agent states.
   public init(
-    configuration: RuntimeConfiguration = RuntimeConfiguration(), catalog: DialogCatalog,
-    integration: any IntegrationHop, store: any SessionStore, commands: any CommandBus,
+    configuration: RuntimeConfiguration = RuntimeConfiguration(), catalogs: TenantCatalogs,
+    numbers: any NumberRouting = NoNumbers(), integration: any IntegrationHop, store: any SessionStore,
+    commands: any CommandBus,
     models: any ModelService = NoModelService(), knowledge: Knowledge? = nil,
     clock: any RuntimeClock = SystemRuntimeClock(),
     metrics: RuntimeMetrics = RuntimeMetrics(),
@@ -53,17 +56,18 @@ public final class ConversationService: RuntimeHop {
     context = SessionContext(
       configuration: configuration, integration: integration, store: store, commands: commands,
       models: models, knowledge: knowledge, clock: clock, metrics: metrics, logger: logger)
-    catalogBox = NIOLockedValueBox(catalog)
+    self.numbers = numbers
+    catalogBox = NIOLockedValueBox(catalogs)
   }
 
   // MARK: Dialogs
 
   /// The dialogs that new calls are routed to.
-  public var catalog: DialogCatalog { catalogBox.withLockedValue { $0 } }
+  public var catalogs: TenantCatalogs { catalogBox.withLockedValue { $0 } }
 
-  /// Routes new calls by `catalog` from now on. Live calls keep the version of their dialog that they began with.
-  public func replaceCatalog(_ catalog: DialogCatalog) {
-    catalogBox.withLockedValue { $0 = catalog }
+  /// Routes new calls by `catalogs` from now on. Live calls keep the version of their dialog that they began with.
+  public func replaceCatalogs(_ catalogs: TenantCatalogs) {
+    catalogBox.withLockedValue { $0 = catalogs }
   }
 
   // MARK: Calls
@@ -74,14 +78,14 @@ public final class ConversationService: RuntimeHop {
   /// Opens the session of one call: it is rejected or answered through `speech`. Returns at once.
   public func open(_ call: CallInfo, speech: any HopSink<RuntimeToSpeech>) -> any HopSink<SpeechToRuntime> {
     let mailbox = Mailbox()
-    let catalog = catalog
-    let dialog = catalog.route(call)
-    switch admit(call, to: dialog, mailbox: mailbox) {
+    let route = catalogs.route(call, numbers: numbers)
+    switch admit(call, to: route.dialog, mailbox: mailbox) {
     case .success(let admission):
       context.metrics.callsActive(admission.dialogName, admission.callsOfDialog)
       Task { [self] in
         let session = CallSession(
-          call: call, dialog: admission.dialog, catalog: catalog, speech: speech, mailbox: mailbox, context: context)
+          call: call, tenant: route.tenant, dialog: admission.dialog, catalog: route.catalog, speech: speech,
+          mailbox: mailbox, context: context)
         await session.run()
         remove(call.session, isReviewed: session.wantsReview)
         guard session.wantsReview else { return }
@@ -89,7 +93,8 @@ public final class ConversationService: RuntimeHop {
         reviewed()
       }
     case .failure(let refusal):
-      context.refuse(call, refusal.reason, dialogName: dialog?.name ?? "", speech: speech)
+      context.refuse(
+        call, refusal.reason, tenant: route.tenant, dialogName: route.dialog?.name ?? "", speech: speech)
       mailbox.close()
     }
     return ClosureSink { mailbox.put(.speech($0)) }
@@ -202,11 +207,11 @@ struct SessionContext: Sendable {
 
   /// Rejects a call that gets no session; its record is two lines long.
   func refuse(
-    _ call: CallInfo, _ reason: RejectReason, dialogName: String, speech: any HopSink<RuntimeToSpeech>
+    _ call: CallInfo, _ reason: RejectReason, tenant: String, dialogName: String, speech: any HopSink<RuntimeToSpeech>
   ) {
     let startedAtMs = clock.unixMilliseconds()
     var recorder = SessionRecorder(
-      session: call.session, dialogName: dialogName, tenant: configuration.tenant, startedAtMs: startedAtMs, log: store,
+      session: call.session, dialogName: dialogName, tenant: tenant, startedAtMs: startedAtMs, log: store,
       random: .fromSystem())
     let start = SessionStart(
       call: call.facts, dialogName: dialogName, limits: configuration.dialogLimits, startedAtMs: startedAtMs)
@@ -217,7 +222,7 @@ struct SessionContext: Sendable {
         "reason": .string(reason.rawValue), "duration_ms": 0,
         "disposition": .string(CallDisposition.rejected.rawValue),
       ], at: .zero)
-    var summary = call.summary(dialogName: dialogName, startedAtMs: startedAtMs)
+    var summary = call.summary(tenant: tenant, dialogName: dialogName, startedAtMs: startedAtMs)
     summary.state = .ended
     summary.endedAtMs = startedAtMs
     summary.endReason = reason.rawValue
@@ -251,9 +256,9 @@ public enum CallDisposition: String, Sendable, CaseIterable {
 }
 
 extension CallInfo {
-  func summary(dialogName: String, startedAtMs: Int64) -> SessionSummary {
+  func summary(tenant: String, dialogName: String, startedAtMs: Int64) -> SessionSummary {
     SessionSummary(
-      session: session, state: .offered, direction: direction.rawValue, callerID: callerID, calledNumber: calledNumber,
-      dialogName: dialogName, startedAtMs: startedAtMs)
+      session: session, tenant: tenant, state: .offered, direction: direction.rawValue, callerID: callerID,
+      calledNumber: calledNumber, dialogName: dialogName, startedAtMs: startedAtMs)
   }
 }

@@ -13,8 +13,6 @@ public struct RuntimeConfiguration: Sendable {
   public var maxDialogDepth = 50
   /// `runtime.barge_in`: whether the caller may interrupt prompts where the dialog does not say.
   public var bargeIn = true
-  /// Who the events belong to; one tenant in this version.
-  public var tenant = "default"
   /// How long the speech role may take to report the end of a call that was told to hang up at once.
   public var hangupLimit: Duration = .seconds(10)
   /// The same for a call that is hung up after its prompts.

@@ -33,7 +33,7 @@ struct SessionRecorder {
   private(set) var sequence: Int64 = 0
 
   init(
-    session: SessionID, dialogName: String, tenant: String = "default", startedAtMs: Int64, log: any EventLog,
+    session: SessionID, dialogName: String, tenant: String = Tenant.standard, startedAtMs: Int64, log: any EventLog,
     random: SeededRandom
   ) {
     self.session = session

@@ -15,7 +15,7 @@ final class CallAPI: Sendable {
   let eventLog: any EventLog
   let directory: any SessionDirectory
   let commands: any CommandBus
-  let dialogs: any DialogStore
+  let dialogs: any DialogLibrary
   /// Dialogs that are being tried out now.
   let simulations = Places()
   let logger: Logger
@@ -25,7 +25,7 @@ final class CallAPI: Sendable {
 
   init(
     configuration: IntegrationConfiguration, eventLog: any EventLog, directory: any SessionDirectory,
-    commands: any CommandBus, dialogs: any DialogStore, logger: Logger
+    commands: any CommandBus, dialogs: any DialogLibrary, logger: Logger
   ) {
     self.configuration = configuration
     self.eventLog = eventLog
@@ -62,6 +62,11 @@ final class CallAPI: Sendable {
       response = APIProblem(.notFound, "not_found", error.description).response
     } catch let error as StorageError where error.code == .conflict {
       response = APIProblem(.conflict, "conflict", error.description).response
+    } catch let error as StorageError where error.isPassing {
+      response =
+        APIProblem(
+          .serviceUnavailable, "database_unavailable", error.description, headers: [.retryAfter: "5"]
+        ).response
     } catch let error as StorageError where error.code == .limit {
       response = APIProblem(.unprocessableContent, "limit", error.description).response
     } catch {

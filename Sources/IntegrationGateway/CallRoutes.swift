@@ -84,14 +84,16 @@ extension CallAPI {
     let limit = request.integer("limit") ?? APILimits.defaultPage
     // One more than asked for tells whether there is another page.
     let calls = try await directory.sessions(
-      ended: request.text("state") == "ended", limit: limit + 1, cursor: request.text("cursor").map { SessionID($0) })
+      SessionQuery(
+        tenant: request.principal.tenant, ended: request.text("state") == "ended", limit: limit + 1,
+        cursor: request.text("cursor").map { SessionID($0) }))
     return page(
       calls.prefix(limit).map { CallShape.value($0, nowMs: WallClock.nowMilliseconds()) },
       next: calls.count > limit ? calls[limit - 1].session.value : nil)
   }
 
   private func showCall(_ request: APIRequest) async throws -> APIAnswer {
-    .json(CallShape.value(try await call(request.session), nowMs: WallClock.nowMilliseconds()))
+    .json(CallShape.value(try await call(request), nowMs: WallClock.nowMilliseconds()))
   }
 
   private func showTranscript(_ request: APIRequest) async throws -> APIAnswer {
@@ -101,12 +103,13 @@ extension CallAPI {
     var transcript = Transcript()
     var last: Int64 = 0
     while true {
-      let events = try await eventLog.events(of: session, after: last, limit: 1000)
+      let events = try await eventLog.events(
+        of: session, tenant: request.principal.tenant, after: last, limit: 1000)
       for event in events { transcript.add(event) }
       guard let end = events.last else { break }
       last = end.sequence
     }
-    if last == 0 { _ = try await call(session) }
+    if last == 0 { _ = try await call(request) }
     return .json(["session_id": .string(session.value), "items": .list(transcript.items)])
   }
 
@@ -120,8 +123,9 @@ extension CallAPI {
       after = sequence
     }
     await eventLog.flush()
-    let events = try await eventLog.events(of: request.session, after: after, limit: limit + 1)
-    if events.isEmpty, after == 0 { _ = try await call(request.session) }
+    let events = try await eventLog.events(
+      of: request.session, tenant: request.principal.tenant, after: after, limit: limit + 1)
+    if events.isEmpty, after == 0 { _ = try await call(request) }
     return page(
       events.prefix(limit).map(EventShape.value),
       next: events.count > limit ? String(events[limit - 1].sequence) : nil)
@@ -131,9 +135,9 @@ extension CallAPI {
     .json(["items": .list(items), "next_cursor": next.map { .string($0) } ?? .null])
   }
 
-  private func call(_ session: SessionID) async throws -> SessionSummary {
-    guard let call = try await directory.session(session) else {
-      throw APIProblem(.notFound, "no_such_call", "there is no call `\(session)`")
+  private func call(_ request: APIRequest) async throws -> SessionSummary {
+    guard let call = try await directory.session(request.session, tenant: request.principal.tenant) else {
+      throw APIProblem(.notFound, "no_such_call", "there is no call `\(request.session)`")
     }
     return call
   }
@@ -144,7 +148,8 @@ extension CallAPI {
     var types: Set<String> = []
     if case .list(let items)? = request.query["event_types"] { types = Set(items.compactMap(\.stringValue)) }
     let filter = EventFilter(
-      types: types, session: request.text("session_id").map { SessionID($0) }, dialogName: request.text("dialog_name"))
+      tenant: request.principal.tenant, types: types, session: request.text("session_id").map { SessionID($0) },
+      dialogName: request.text("dialog_name"))
     let start: EventStreams.Start =
       if let lastEventID { .after(lastEventID) } else if request.query["include_history"] == .bool(true) {
         .beginning
@@ -157,7 +162,7 @@ extension CallAPI {
   // MARK: Acting
 
   private func hangUp(_ request: APIRequest) async throws -> APIAnswer {
-    try await send(.hangup(reason: request.text("reason") ?? "normal"), to: request.session)
+    try await send(.hangup(reason: request.text("reason") ?? "normal"), to: request)
   }
 
   private func say(_ request: APIRequest) async throws -> APIAnswer {
@@ -169,7 +174,7 @@ extension CallAPI {
       .say(
         text: text, voice: request.text("voice") ?? "", speed: request.body["speed"]?.doubleValue ?? 1,
         bargeIn: request.body["barge_in"]?.boolValue ?? true),
-      to: request.session)
+      to: request)
   }
 
   private func sendEvent(_ request: APIRequest) async throws -> APIAnswer {
@@ -187,15 +192,16 @@ extension CallAPI {
     guard !DialogLanguage.events.contains(name) else {
       throw APIProblem.badRequest("`\(name)` is an event of the gateway itself; give yours another name")
     }
-    return try await send(.event(name: name, data: request.body["data"] ?? .null), to: request.session)
+    return try await send(.event(name: name, data: request.body["data"] ?? .null), to: request)
   }
 
-  private func send(_ command: CallCommand, to session: SessionID) async throws -> APIAnswer {
-    switch await commands.send(command, to: session) {
+  private func send(_ command: CallCommand, to request: APIRequest) async throws -> APIAnswer {
+    let session = request.session, tenant = request.principal.tenant
+    switch await commands.send(command, to: session, tenant: tenant) {
     case .done(let fields): return .json(.map(fields))
     case .refused(let sentence): throw APIProblem(.conflict, "refused", sentence)
     case .noSuchSession:
-      if let summary = try await directory.session(session) {
+      if let summary = try await directory.session(session, tenant: tenant) {
         throw APIProblem(
           .conflict, "call_ended",
           summary.state == .ended ? "the call has ended" : "no runtime holds the call; it is about to end")

@@ -83,7 +83,7 @@ extension CallAPI {
 
   private func listDialogs(_ request: APIRequest) async throws -> APIAnswer {
     let limit = request.integer("limit") ?? APILimits.defaultPage
-    let records = try await dialogs.dialogs(limit: limit + 1, after: request.text("cursor"))
+    let records = try await dialogs(of: request).dialogs(limit: limit + 1, after: request.text("cursor"))
     return page(
       records.prefix(limit).map { .map(DialogShape.value($0)) },
       next: records.count > limit ? records[limit - 1].name : nil)
@@ -94,7 +94,7 @@ extension CallAPI {
     var members = DialogShape.value(record)
     let number = request.integer("version") ?? record.latest
     if number > 0 {
-      let version = try await version(number, of: record.name)
+      let version = try await version(number, request, of: record.name)
       members["source"] = .string(version.source)
       members["source_version"] = DialogShape.value(version, withSource: false)
     }
@@ -106,24 +106,27 @@ extension CallAPI {
   private func listVersions(_ request: APIRequest) async throws -> APIAnswer {
     let name = try await record(request).name
     let limit = request.integer("limit") ?? APILimits.defaultPage
-    let versions = try await dialogs.versions(of: name, limit: limit + 1, before: request.integer("cursor"))
+    let versions = try await dialogs(of: request).versions(
+      of: name, limit: limit + 1, before: request.integer("cursor"))
     return page(
       versions.prefix(limit).map { DialogShape.value($0, withSource: false) },
       next: versions.count > limit ? String(versions[limit - 1].number) : nil)
   }
 
+  private func dialogs(of request: APIRequest) -> any DialogStore { dialogs.scoped(to: request.principal.tenant) }
+
   private func record(_ request: APIRequest) async throws -> DialogRecord {
     let name = request.path["name"] ?? ""
-    guard let record = try await dialogs.dialog(name) else {
-      let known = try await dialogs.dialogs(limit: StorageLimits.page, after: nil).map(\.name)
+    guard let record = try await dialogs(of: request).dialog(name) else {
+      let known = try await dialogs(of: request).dialogs(limit: StorageLimits.page, after: nil).map(\.name)
       let near = nearest(to: name, in: known).map { "; did you mean `\($0)`?" } ?? ""
       throw APIProblem(.notFound, "no_such_dialog", "there is no dialog `\(name)`" + near)
     }
     return record
   }
 
-  private func version(_ number: Int, of name: String) async throws -> DialogVersion {
-    guard let version = try await dialogs.version(number, of: name) else {
+  private func version(_ number: Int, _ request: APIRequest, of name: String) async throws -> DialogVersion {
+    guard let version = try await dialogs(of: request).version(number, of: name) else {
       throw APIProblem(.notFound, "no_such_version", "there is no version \(number) of a dialog `\(name)`")
     }
     return version
@@ -139,14 +142,14 @@ extension CallAPI {
       throw APIProblem(
         .unprocessableContent, "name_differs", "the source names the dialog `\(other)`, the path names `\(name)`")
     }
-    let before = try await dialogs.dialog(name)
+    let before = try await dialogs(of: request).dialog(name)
     let tag = before.flatMap { record in
       record.latest > 0 ? DialogShape.tag(number: record.latest, digest: record.latestDigest) : nil
     }
     let isConditional = try Self.heedConditions(request.headers, tag: tag)
     let version: DialogVersion
     do {
-      version = try await dialogs.keep(
+      version = try await dialogs(of: request).keep(
         [
           DialogDraft(
             dialog: name, source: source, origin: .api, author: request.text("author") ?? "",
@@ -165,20 +168,23 @@ extension CallAPI {
 
   private func publishDialog(_ request: APIRequest) async throws -> APIAnswer {
     let record = try await record(request)
-    let version = try await version(request.integer("version") ?? 0, of: record.name)
+    let version = try await version(request.integer("version") ?? 0, request, of: record.name)
     try Self.requireSound(version)
     return .json(
       DialogShape.value(
-        try await dialogs.publish(record.name, version: version.number, nowMs: WallClock.nowMilliseconds()),
+        try await dialogs(of: request).publish(
+          record.name, version: version.number, nowMs: WallClock.nowMilliseconds()),
         withSource: false))
   }
 
   private func rollBackDialog(_ request: APIRequest) async throws -> APIAnswer {
     let record = try await record(request)
-    if let number = request.integer("version") { try Self.requireSound(try await version(number, of: record.name)) }
+    if let number = request.integer("version") {
+      try Self.requireSound(try await version(number, request, of: record.name))
+    }
     return .json(
       DialogShape.value(
-        try await dialogs.rollback(
+        try await dialogs(of: request).rollback(
           record.name, version: request.integer("version"), nowMs: WallClock.nowMilliseconds()), withSource: false))
   }
 
@@ -294,7 +300,7 @@ extension CallAPI {
     guard number > 0 else {
       throw APIProblem(.notFound, "no_such_version", "no version of `\(record.name)` is stored; send a `source`")
     }
-    return (Self.check(try await version(number, of: record.name).source, name: record.name), record.name)
+    return (Self.check(try await version(number, request, of: record.name).source, name: record.name), record.name)
   }
 
   private static func check(_ source: String, name: String) -> CheckedSource {

@@ -8,13 +8,16 @@ import Storage
 
 /// Which events a reader wants.
 struct EventFilter: Sendable {
+  /// Who reads.
+  var tenant: String
   /// Empty: all types.
   var types: Set<String>
   var session: SessionID?
   var dialogName: String?
 
   func takes(_ event: SessionEvent) -> Bool {
-    (types.isEmpty || types.contains(event.type)) && (session.map { $0 == event.session } ?? true)
+    event.tenant == tenant && (types.isEmpty || types.contains(event.type))
+      && (session.map { $0 == event.session } ?? true)
       && (dialogName.map { $0 == event.dialogName } ?? true)
   }
 }
@@ -121,7 +124,7 @@ final class EventStreams: Sendable {
     case .after(let id): last = id
     }
     while wantsHistory {
-      let page = try await log.events(after: last, limit: 500)
+      let page = try await log.events(tenant: filter.tenant, after: last, limit: 500)
       guard let newest = page.last else { break }
       last = newest.eventID
       try await write(page, filter, watchdog, &writer)
@@ -131,7 +134,7 @@ final class EventStreams: Sendable {
     let live = log.subscribe(bufferLimit: buffer)
     var seen: Set<String> = []
     while wantsHistory {
-      let page = try await log.events(after: last, limit: 500)
+      let page = try await log.events(tenant: filter.tenant, after: last, limit: 500)
       guard let newest = page.last else { break }
       last = newest.eventID
       seen.formUnion(page.map(\.eventID))

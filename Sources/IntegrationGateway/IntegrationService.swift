@@ -41,7 +41,7 @@ public final class IntegrationService: Sendable {
   ///   - dialogs: the versions that the API shows and keeps.
   public init(
     configuration: IntegrationConfiguration, eventLog: any EventLog, directory: any SessionDirectory,
-    commands: any CommandBus, dialogs: any DialogStore, outbound: OutboundClient, metrics: VoiceMetrics,
+    commands: any CommandBus, dialogs: any DialogLibrary, outbound: OutboundClient, metrics: VoiceMetrics,
     group: any EventLoopGroup, logger: Logger
   ) {
     self.configuration = configuration

@@ -6,14 +6,19 @@ public final class MemoryCommandBus: CommandBus {
   /// How long an API client waits for a session to act; a live session answers in milliseconds.
   public static let answerTimeout: Duration = .seconds(5)
 
+  private struct Key: Hashable {
+    var session: SessionID
+    var tenant: String
+  }
   private typealias Handler = @Sendable (CallCommand) async -> CommandOutcome
-  private let handlers = NIOLockedValueBox<(next: UInt64, of: [SessionID: (id: UInt64, handler: Handler)])>((0, [:]))
+  private let handlers = NIOLockedValueBox<(next: UInt64, of: [Key: (id: UInt64, handler: Handler)])>((0, [:]))
   private let timeout: Duration
 
   public init(answerTimeout: Duration = MemoryCommandBus.answerTimeout) { timeout = answerTimeout }
 
-  public func send(_ command: CallCommand, to session: SessionID) async -> CommandOutcome {
-    guard let handler = handlers.withLockedValue({ $0.of[session]?.handler }) else { return .noSuchSession }
+  public func send(_ command: CallCommand, to session: SessionID, tenant: String) async -> CommandOutcome {
+    let key = Key(session: session, tenant: tenant)
+    guard let handler = handlers.withLockedValue({ $0.of[key]?.handler }) else { return .noSuchSession }
     let timeout = timeout
     return await withCheckedContinuation { continuation in
       let first = NIOLockedValueBox(true)
@@ -37,17 +42,18 @@ public final class MemoryCommandBus: CommandBus {
   }
 
   public func register(
-    _ session: SessionID, handler: @escaping @Sendable (CallCommand) async -> CommandOutcome
+    _ session: SessionID, tenant: String, handler: @escaping @Sendable (CallCommand) async -> CommandOutcome
   ) -> @Sendable () -> Void {
+    let key = Key(session: session, tenant: tenant)
     let id = handlers.withLockedValue { state in
       state.next += 1
-      state.of[session] = (state.next, handler)
+      state.of[key] = (state.next, handler)
       return state.next
     }
     return { [handlers] in
       handlers.withLockedValue { state in
         // A later holder of the session stays.
-        if state.of[session]?.id == id { state.of[session] = nil }
+        if state.of[key]?.id == id { state.of[key] = nil }
       }
     }
   }

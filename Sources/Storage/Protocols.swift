@@ -1,18 +1,23 @@
 import Base
 
-/// Appends to and reads the record of sessions. Appending never waits for the disk: writes are queued in order, bounded, and
-/// flushed at once; what could not be written is counted and said in the log.
+/// Appends to and reads the record of sessions. Appending never waits for the database: writes are queued in order, bounded,
+/// and written at once, or, where the database does not take them, as soon as it does again. What did not fit into the bound
+/// is counted and said in the log.
 public protocol EventLog: Sendable {
   /// Queues one event; subscribers see it after it is durable.
   func append(_ event: SessionEvent)
   /// A session's events after `sequence`, in order. An event whose row is damaged comes with the only field
   /// ``SessionEvent/damaged``, so that one bad row hides no other.
-  func events(of session: SessionID, after sequence: Int64, limit: Int) async throws -> [SessionEvent]
-  /// All sessions' events after the event named `eventID` (nil: from the beginning), in the order they were written.
-  func events(after eventID: String?, limit: Int) async throws -> [SessionEvent]
-  /// Live events from now on. The stream ends when its buffer of `bufferLimit` overflows: a slow reader never slows a call.
+  /// - Parameter tenant: nothing where the session is another tenant's; nil: whoever's, for the gateway itself.
+  func events(of session: SessionID, tenant: String?, after sequence: Int64, limit: Int) async throws -> [SessionEvent]
+  /// All sessions' events after the event named `eventID` (nil: from the beginning), in the order they were written: an
+  /// event that is written later never comes before one that was read.
+  /// - Parameter tenant: only theirs; nil: everybody's, for the gateway itself.
+  func events(tenant: String?, after eventID: String?, limit: Int) async throws -> [SessionEvent]
+  /// Live events of this process and of all tenants from now on. The stream ends when its buffer of `bufferLimit` overflows:
+  /// a slow reader never slows a call.
   func subscribe(bufferLimit: Int) -> AsyncStream<SessionEvent>
-  /// Waits until everything appended so far is durable.
+  /// Waits until everything appended so far is durable; while the database takes nothing, returns at once.
   func flush() async
 }
 
@@ -20,6 +25,8 @@ public protocol EventLog: Sendable {
 public struct SessionSummary: Sendable, Hashable {
   public enum State: String, Sendable { case offered, ringing, active, ended }
   public var session: SessionID
+  /// Whose dialog serves the call.
+  public var tenant: String
   public var state: State
   public var direction: String
   public var callerID: String
@@ -45,13 +52,15 @@ public struct SessionSummary: Sendable, Hashable {
   public var outcome: [String: Value]
 
   public init(
-    session: SessionID, state: State, direction: String, callerID: String, calledNumber: String, dialogName: String,
+    session: SessionID, tenant: String = Tenant.standard, state: State, direction: String, callerID: String,
+    calledNumber: String, dialogName: String,
     dialogVersion: String = "", dialogNumber: Int = 0, dialogDigest: String = "", currentState: String = "",
     variables: [String: Value] = [:], startedAtMs: Int64, answeredAtMs: Int64? = nil, endedAtMs: Int64? = nil,
     endReason: String? = nil,
     quality: [String: Value] = [:], latency: [String: Value] = [:], outcome: [String: Value] = [:]
   ) {
     self.session = session
+    self.tenant = tenant
     self.state = state
     self.direction = direction
     self.callerID = callerID
@@ -72,13 +81,46 @@ public struct SessionSummary: Sendable, Hashable {
   }
 }
 
+/// Which sessions are asked for: newest first. Every field that is given must fit.
+public struct SessionQuery: Sendable, Hashable {
+  public var tenant: String
+  /// Those that are over, or those that live.
+  public var ended: Bool
+  public var dialog: String?
+  public var callerID: String?
+  public var calledNumber: String?
+  /// Wall-clock milliseconds: begun at or after the first, and before the second.
+  public var startedFromMs: Int64?
+  public var startedBeforeMs: Int64?
+  /// At most ``StorageLimits/page``.
+  public var limit: Int
+  /// Those older than this session.
+  public var cursor: SessionID?
+
+  public init(
+    tenant: String, ended: Bool, dialog: String? = nil, callerID: String? = nil, calledNumber: String? = nil,
+    startedFromMs: Int64? = nil, startedBeforeMs: Int64? = nil, limit: Int, cursor: SessionID? = nil
+  ) {
+    self.tenant = tenant
+    self.ended = ended
+    self.dialog = dialog
+    self.callerID = callerID
+    self.calledNumber = calledNumber
+    self.startedFromMs = startedFromMs
+    self.startedBeforeMs = startedBeforeMs
+    self.limit = limit
+    self.cursor = cursor
+  }
+}
+
 /// Which sessions there are.
 public protocol SessionDirectory: Sendable {
   /// Inserts or replaces the summary. Queued and ordered like ``EventLog/append(_:)``.
   func put(_ summary: SessionSummary)
-  func session(_ id: SessionID) async throws -> SessionSummary?
-  /// Newest first, those older than the session named `cursor`.
-  func sessions(ended: Bool, limit: Int, cursor: SessionID?) async throws -> [SessionSummary]
+  /// - Parameter tenant: nil where the session is another tenant's; nil itself: whoever's, for the gateway itself.
+  func session(_ id: SessionID, tenant: String?) async throws -> SessionSummary?
+  /// - Throws: ``StorageError`` `unknownCursor` where the tenant has no such session.
+  func sessions(_ query: SessionQuery) async throws -> [SessionSummary]
 }
 
 /// A machine's whole state at one point of its session's record.
@@ -96,8 +138,7 @@ public struct SessionSnapshot: Sendable, Hashable {
   }
 }
 
-/// Event-sourced sessions: an append-only record of each, its latest snapshot, and which sessions there are. Every
-/// implementation passes the same tests (`Tests/StorageTests/StoreTests.swift`).
+/// Event-sourced sessions: an append-only record of each, its latest snapshot, and which sessions there are.
 public protocol SessionStore: EventLog, SessionDirectory {
   /// Keeps a snapshot in the place of the session's older one. Queued and ordered like ``EventLog/append(_:)``: it is never
   /// durable before the events it has seen. Gone when the session has ended. One that is larger than
@@ -105,7 +146,7 @@ public protocol SessionStore: EventLog, SessionDirectory {
   func putSnapshot(_ session: SessionID, sequence: Int64, data: [UInt8])
   /// The latest snapshot; nil where there is none, or where it is damaged (the record is enough then).
   func snapshot(of session: SessionID) async throws -> SessionSnapshot?
-  /// Sessions that have not ended, oldest first: after a start, those that the last process left.
+  /// Sessions of every tenant that have not ended, oldest first: after a start, those that the last process left.
   func openSessions() async throws -> [SessionSummary]
   /// Events, summaries and snapshots that could not be kept since the store was opened.
   var lostWrites: Int { get }

@@ -24,10 +24,10 @@ public enum CommandOutcome: Sendable, Hashable {
 
 /// Carries commands to the runtime that holds a session: memory in one process, Redis between pods.
 public protocol CommandBus: Sendable {
-  /// Delivers the command and waits for its outcome, at most five seconds.
-  func send(_ command: CallCommand, to session: SessionID) async -> CommandOutcome
+  /// Delivers the command and waits for its outcome, at most five seconds. Another tenant's session is none.
+  func send(_ command: CallCommand, to session: SessionID, tenant: String) async -> CommandOutcome
   /// Registers the holder of a session; the returned closure takes it away again.
   func register(
-    _ session: SessionID, handler: @escaping @Sendable (CallCommand) async -> CommandOutcome
+    _ session: SessionID, tenant: String, handler: @escaping @Sendable (CallCommand) async -> CommandOutcome
   ) -> @Sendable () -> Void
 }

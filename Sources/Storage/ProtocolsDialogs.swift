@@ -100,7 +100,19 @@ public struct DialogRecord: Sendable, Hashable {
   public var status: DialogStatus?
 }
 
-/// The versions of dialogs. Every change is durable when its call returns. Each version that was ever published is kept:
+/// The dialogs of every tenant.
+public protocol DialogLibrary: Sendable {
+  /// One tenant's dialogs; nothing of another's can be seen or changed through them.
+  func scoped(to tenant: String) -> any DialogStore
+  /// The tenants that have dialogs, by name.
+  func tenants() async throws -> [String]
+  /// One element after each ``DialogStore/publish(_:version:nowMs:)`` and ``DialogStore/rollback(_:version:nowMs:)`` of any
+  /// tenant, and after what the API keeps and publishes at once; changes that come quickly may share one. Ends when the store
+  /// closes.
+  func changes() -> AsyncStream<Void>
+}
+
+/// The versions of one tenant's dialogs. Every change is durable when its call returns. Each version that was ever published is kept:
 /// a call's record names it by its digest.
 public protocol DialogStore: Sendable {
   /// Keeps each source as the next version of its dialog, all of them or none; a source that equals the newest version
@@ -130,15 +142,11 @@ public protocol DialogStore: Sendable {
   /// Newest first, those older than `before`.
   func versions(of dialog: String, limit: Int, before: Int?) async throws -> [DialogVersion]
   func version(_ number: Int, of dialog: String) async throws -> DialogVersion?
-  /// The newest version with this source, of whichever dialog.
+  /// The tenant's newest version with this source, of whichever dialog.
   func version(digest: String) async throws -> DialogVersion?
   /// What is published now, by name.
   func published() async throws -> [DialogVersion]
 
   /// What the runtime serves: replaces everything that was reported before.
   func report(_ statuses: [DialogStatus]) async throws
-
-  /// One element after each ``publish(_:version:nowMs:)`` and ``rollback(_:version:nowMs:)``, and after what the API keeps
-  /// and publishes at once; changes that come quickly may share one. Ends when the store closes.
-  func changes() -> AsyncStream<Void>
 }

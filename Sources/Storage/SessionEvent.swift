@@ -21,7 +21,7 @@ public struct SessionEvent: Sendable, Hashable {
 
   public init(
     eventID: String, type: String, sequence: Int64, session: SessionID, timestampMs: Int64, dialogName: String,
-    tenant: String = "default", fields: [String: Value]
+    tenant: String = Tenant.standard, fields: [String: Value]
   ) {
     self.eventID = eventID
     self.type = type

@@ -28,6 +28,9 @@ public struct StorageError: Error, Sendable, CustomStringConvertible {
   public var code: Code
   public var description: String
 
+  /// Whether the same may succeed later.
+  public var isPassing: Bool { code == .unavailable || code == .diskFull }
+
   public init(_ code: Code, _ description: String) {
     self.code = code
     self.description = description
@@ -36,14 +39,14 @@ public struct StorageError: Error, Sendable, CustomStringConvertible {
 
 /// Limits of every store.
 public enum StorageLimits {
-  /// Writes that may wait for the disk. At a thousand events a second that is a minute of a stalled disk; more are dropped,
-  /// counted and said in the log.
+  /// Writes of calls that may wait in memory for the database. A talking caller makes two or three a second, so a hundred
+  /// calls go on for minutes without it; more are dropped, counted and said in the log.
   public static let pendingWrites = 65_536
   /// Writes of one transaction: enough to pay for its commit, few enough to keep subscribers live.
   public static let batch = 512
   /// The largest page that a reader can ask for.
   public static let page = 1000
-  /// Events that ``MemoryStore`` keeps; the oldest go first.
+  /// Events that a database in memory keeps; the oldest go first.
   public static let eventsInMemory = 200_000
   /// The largest snapshot. A waiting session's state takes some kilobytes; an agent's long context some hundred.
   public static let snapshotBytes = 1 << 20
@@ -51,7 +54,7 @@ public enum StorageLimits {
   public static let dialogBytes = 1 << 20
   /// Drafts of one dialog that were never published; the oldest go first. Published versions are kept for ever.
   public static let drafts = 100
-  /// Names of dialogs in one store.
+  /// Names of dialogs of one tenant.
   public static let dialogs = 10_000
   /// Characters of a version's note or author.
   public static let noteCharacters = 1_000
@@ -60,6 +63,10 @@ public enum StorageLimits {
   /// Documents in one store, and passages of all of them.
   public static let documents = 10_000
   public static let passages = 500_000
-  /// Ended sessions that ``MemoryStore`` keeps; the oldest go first.
+  /// Ended sessions that a database in memory keeps; the oldest go first.
   public static let sessionsInMemory = 20_000
+  /// Numbers of all tenants: they are looked up in memory.
+  public static let numbers = 100_000
+  /// Characters of a called number.
+  public static let numberCharacters = 64
 }

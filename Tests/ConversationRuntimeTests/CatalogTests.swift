@@ -271,7 +271,8 @@ import Testing
 /// A folder, a store and a keeper for one test.
 private struct Fixture {
   let path: String
-  let store: SQLiteDialogStore
+  let library: SQLDialogLibrary
+  var store: any DialogStore { library.scoped(to: Tenant.standard) }
   let keeper: CatalogKeeper
   let changes = Locked<[DialogCatalog]>([])
   let onChange = Locked<@Sendable () -> Void>({})
@@ -291,16 +292,16 @@ private struct Fixture {
   private init(_ files: [String: String], _ documents: @escaping @Sendable () async -> Set<String>?) throws {
     path = FileManager.default.temporaryDirectory.path + "/parley-catalog-\(UInt64.random(in: .min ... .max))"
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    store = try SQLiteDialogStore.inMemory()
+    library = try SQLDialogLibrary.inMemory()
     var metrics = CatalogMetrics()
     let counted = counted, gauges = gauges, changes = changes, onChange = onChange, lines = lines
     metrics.reload = { outcome in counted.with { $0.append(outcome) } }
     metrics.dialogs = { state, count in gauges.with { $0[state] = count } }
     keeper = CatalogKeeper(
-      folder: path, store: store, metrics: metrics, logger: Logger(label: "test") { _ in LineLog(lines: lines) },
+      folder: path, library: library, metrics: metrics, logger: Logger(label: "test") { _ in LineLog(lines: lines) },
       nowMs: { 1 }, documents: documents,
-      onChange: { catalog in
-        changes.with { $0.append(catalog) }
+      onChange: { catalogs in
+        changes.with { $0.append(catalogs[Tenant.standard]) }
         onChange.with { $0 }()
       })
     for (name, text) in files { try write(name, text) }
@@ -309,7 +310,7 @@ private struct Fixture {
   /// As after a restart of the process.
   func anotherKeeper() -> CatalogKeeper {
     CatalogKeeper(
-      folder: path, store: store, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, nowMs: { 2 },
+      folder: path, library: library, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, nowMs: { 2 },
       onChange: { _ in })
   }
 

@@ -11,7 +11,7 @@ import Testing
     try await call.answer()
     _ = try await call.speech.nextSay()
     await call.pass(.milliseconds(1_500))
-    let outcome = await bench.bus.send(.hangup(reason: "normal"), to: call.session)
+    let outcome = await bench.bus.send(.hangup(reason: "normal"), to: call.session, tenant: Tenant.standard)
     #expect(outcome == .done(fields: ["call_duration_seconds": .double(1.5)]))
     let asked = try await call.speech.until { if case .hangup = $0 { true } else { false } }
     guard case .hangup(.api, false) = asked.last else {
@@ -28,7 +28,10 @@ import Testing
     let bench = Bench([try dialog(helpdesk)])
     let call = bench.dial()
     try await call.answer()
-    guard case .refused(let sentence) = await bench.bus.send(.hangup(reason: "bored"), to: call.session) else {
+    guard
+      case .refused(let sentence) = await bench.bus.send(
+        .hangup(reason: "bored"), to: call.session, tenant: Tenant.standard)
+    else {
       Issue.record("expected a refusal")
       return
     }
@@ -42,7 +45,8 @@ import Testing
     try await call.answer()
     let welcome = try await call.speech.nextSay()
     let outcome = await bench.bus.send(
-      .say(text: "Your call is important.", voice: "", speed: 1, bargeIn: false), to: call.session)
+      .say(text: "Your call is important.", voice: "", speed: 1, bargeIn: false), to: call.session,
+      tenant: Tenant.standard)
     guard case .done(let fields) = outcome else {
       Issue.record("expected done, got \(outcome)")
       return
@@ -66,11 +70,14 @@ import Testing
     let call = bench.dial()
     try await call.answer()
     _ = try await call.speech.nextSay()
-    let outcome = await bench.bus.send(.play(object: "jingles/hold.wav", bargeIn: false), to: call.session)
+    let outcome = await bench.bus.send(
+      .play(object: "jingles/hold.wav", bargeIn: false), to: call.session, tenant: Tenant.standard)
     let sound = try await call.speech.nextSay()
     #expect(sound.source == .audio(url: "jingles/hold.wav"))
     #expect(outcome == .done(fields: ["playback_id": .string("\(sound.id)")]))
-    #expect(await bench.bus.send(.digits("12#", durationMs: 80), to: call.session) == .done(fields: ["accepted": true]))
+    #expect(
+      await bench.bus.send(.digits("12#", durationMs: 80), to: call.session, tenant: Tenant.standard)
+        == .done(fields: ["accepted": true]))
     _ = try await call.speech.until {
       if case .sendDigits("12#", durationMs: 80) = $0 { true } else { false }
     }
@@ -85,8 +92,11 @@ import Testing
     let call = bench.dial()
     try await call.answer()
     await call.end()
-    #expect(await bench.bus.send(.hangup(reason: "normal"), to: call.session) == .noSuchSession)
-    #expect(await bench.bus.send(.hangup(reason: "normal"), to: SessionID("nobody")) == .noSuchSession)
+    #expect(
+      await bench.bus.send(.hangup(reason: "normal"), to: call.session, tenant: Tenant.standard) == .noSuchSession)
+    #expect(
+      await bench.bus.send(.hangup(reason: "normal"), to: SessionID("nobody"), tenant: Tenant.standard)
+        == .noSuchSession)
   }
 
   @Test func aCallWhoseEndIsNeverConfirmedEndsAnyway() async throws {
@@ -94,7 +104,7 @@ import Testing
     let call = bench.dial()
     try await call.answer()
     _ = try await call.speech.nextSay()
-    _ = await bench.bus.send(.hangup(reason: "normal"), to: call.session)
+    _ = await bench.bus.send(.hangup(reason: "normal"), to: call.session, tenant: Tenant.standard)
     await call.pass(.seconds(11))
     await call.over()
     let events = try await bench.events()

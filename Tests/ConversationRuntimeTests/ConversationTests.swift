@@ -36,7 +36,7 @@ import Testing
     }
     await call.end(.normal)
 
-    let summary = try #require(try await bench.store.session(call.session))
+    let summary = try #require(try await bench.summary(call.session))
     #expect(summary.state == .ended)
     #expect(summary.endReason == "normal")
     #expect(summary.variables["ticket"] == "4711")

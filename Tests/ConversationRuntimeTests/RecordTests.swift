@@ -147,7 +147,7 @@ import Testing
       #expect(!JSON.encode(.map(event.fields)).contains("9876"), "\(event.type) shows the PIN")
     }
     #expect(try replay(events, try dialog(helpdesk)) == nil, "what is masked does not have to be known to a replay")
-    let summary = try #require(try await bench.store.session(call.session))
+    let summary = try #require(try await bench.summary(call.session))
     #expect(!JSON.encode(.map(summary.variables)).contains("9876"))
   }
 
@@ -159,7 +159,7 @@ import Testing
     try await call.answer()
     await call.hearOut(try await call.speech.nextSay())
     await bench.service.settle(call.session)
-    let kept = try #require(try await bench.store.snapshot(of: call.session))
+    let kept = try #require(try await bench.snapshot(of: call.session))
     let facts = CallFacts(session: call.session, callerID: "4930123", calledNumber: "helpdesk")
     var restored = try DialogSession(
       restoring: try JSON.decode(kept.data), dialog: machine, call: facts)
@@ -178,9 +178,9 @@ import Testing
     await call.hearOut(try await call.speech.nextSay())
     for digit in "9876" { call.send(.digit(digit, durationMs: 100, atMs: 6_000)) }
     _ = try await call.speech.nextSay()
-    let later = String(decoding: try await bench.store.snapshot(of: call.session)?.data ?? [], as: UTF8.self)
+    let later = String(decoding: try await bench.snapshot(of: call.session)?.data ?? [], as: UTF8.self)
     #expect(!later.contains("9876"), "the snapshot holds the PIN")
     await call.end()
-    #expect(try await bench.store.snapshot(of: call.session) == nil, "nothing is kept of a call that is over")
+    #expect(try await bench.snapshot(of: call.session) == nil, "nothing is kept of a call that is over")
   }
 }

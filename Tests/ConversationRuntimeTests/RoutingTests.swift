@@ -54,7 +54,7 @@ import Testing
     let events = try await bench.events()
     #expect(events.map(\.type) == ["call_started", "call_terminated"])
     #expect(events.last?.text("reason") == "not_found")
-    #expect(try await bench.store.session(call.session)?.state == .ended)
+    #expect(try await bench.summary(call.session)?.state == .ended)
   }
 
   @Test func aFullHouseIsBusyUntilSomebodyLeaves() async throws {
@@ -99,7 +99,8 @@ import Testing
     let old = bench.dial(session: "A")
     try await old.answer()
     #expect(try await old.speech.nextSay().text == "Old.")
-    bench.service.replaceCatalog(DialogCatalog([try dialog(greeting("menu", #"sip_to: "sip:*""#, "New."))]))
+    bench.service.replaceCatalogs(
+      TenantCatalogs(DialogCatalog([try dialog(greeting("menu", #"sip_to: "sip:*""#, "New."))])))
     let new = bench.dial(session: "B")
     try await new.answer()
     #expect(try await new.speech.nextSay().text == "New.")

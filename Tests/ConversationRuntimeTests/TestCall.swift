@@ -92,14 +92,17 @@ func dialog(_ text: String, file: String = "test.yaml") throws -> Dialog {
 /// A runtime with everything around it under the test's control.
 struct Bench {
   let clock = ManualClock()
-  let store = MemoryStore()
+  let store: SQLSessionStore = {
+    do { return try SQLSessionStore.inMemory() } catch { fatalError("\(error)") }
+  }()
   let bus = MemoryCommandBus()
   let backend = FakeBackend()
   let counted = Locked<[String]>([])
   let service: ConversationService
 
   init(
-    _ dialogs: [Dialog], configuration: RuntimeConfiguration = RuntimeConfiguration(),
+    _ dialogs: [Dialog], catalogs: TenantCatalogs? = nil, numbers: any NumberRouting = NoNumbers(),
+    configuration: RuntimeConfiguration = RuntimeConfiguration(),
     models: any ModelService = NoModelService()
   ) {
     var metrics = RuntimeMetrics()
@@ -109,7 +112,9 @@ struct Bench {
     metrics.stateTransition = { _, from, to in counted.with { $0.append("state \(from) \(to)") } }
     metrics.turnLatency = { stage, seconds in counted.with { $0.append("turn \(stage) \(seconds)") } }
     service = ConversationService(
-      configuration: configuration, catalog: DialogCatalog(dialogs), integration: backend, store: store,
+      configuration: configuration, catalogs: catalogs ?? TenantCatalogs(DialogCatalog(dialogs)), numbers: numbers,
+      integration: backend,
+      store: store,
       commands: bus, models: models, clock: clock, metrics: metrics)
   }
 
@@ -124,8 +129,19 @@ struct Bench {
     return TestCall(info: info, bench: self)
   }
 
+  func summary(_ session: SessionID) async throws -> SessionSummary? {
+    await store.flush()
+    return try await store.session(session, tenant: nil)
+  }
+
+  func snapshot(of session: SessionID) async throws -> SessionSnapshot? {
+    await store.flush()
+    return try await store.snapshot(of: session)
+  }
+
   func events(_ session: String = "S1") async throws -> [SessionEvent] {
-    try await store.events(of: SessionID(session), after: 0, limit: 1_000)
+    await store.flush()
+    return try await store.events(of: SessionID(session), tenant: nil, after: 0, limit: 1_000)
   }
 }
 

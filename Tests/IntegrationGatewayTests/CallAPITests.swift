@@ -121,7 +121,7 @@ import Testing
 
   @Test func hangingUpReachesTheCall() async throws {
     try await Gateway.with { gateway async throws in
-      _ = gateway.bus.register(SessionID("S1")) { command in
+      _ = gateway.bus.register(SessionID("S1"), tenant: Tenant.standard) { command in
         command == .hangup(reason: "busy") ? .done(fields: ["call_duration_seconds": 12]) : .refused("\(command)")
       }
       let answer = try await gateway.post("/v1/calls/S1/hangup", "{\"reason\": \"busy\"}")
@@ -133,7 +133,9 @@ import Testing
 
   @Test func speakingReachesTheCallWithItsDefaults() async throws {
     try await Gateway.with { gateway async throws in
-      _ = gateway.bus.register(SessionID("S 1/é")) { command in .done(fields: ["heard": .string("\(command)")]) }
+      _ = gateway.bus.register(SessionID("S 1/é"), tenant: Tenant.standard) { command in
+        .done(fields: ["heard": .string("\(command)")])
+      }
       let answer = try await gateway.post("/v1/calls/S%201%2F%C3%A9/tts", "{\"text\": \"Hello\", \"barge_in\": false}")
       #expect(answer.json["heard"] == "say(text: \"Hello\", voice: \"\", speed: 1.0, bargeIn: false)")
     }
@@ -141,7 +143,7 @@ import Testing
 
   @Test func anEventReachesTheDialogOfTheCall() async throws {
     try await Gateway.with { gateway async throws in
-      _ = gateway.bus.register(SessionID("S1")) { command in
+      _ = gateway.bus.register(SessionID("S1"), tenant: Tenant.standard) { command in
         command == .event(name: "parcel.found", data: ["n": 3]) || command == .event(name: "bare", data: .null)
           ? .done(fields: ["accepted": true]) : .refused("\(command)")
       }
@@ -171,7 +173,7 @@ import Testing
   @Test func aRequestWithAKeyActsOnce() async throws {
     try await Gateway.with { gateway async throws in
       let (commands, seen) = AsyncStream<CallCommand>.makeStream()
-      _ = gateway.bus.register(SessionID("S1")) { command in
+      _ = gateway.bus.register(SessionID("S1"), tenant: Tenant.standard) { command in
         seen.yield(command)
         return .done(fields: ["playback_id": "p9"])
       }
@@ -273,7 +275,7 @@ import Testing
       settings.settings.apiPort = gateway.port
       let second = IntegrationService(
         configuration: settings, eventLog: gateway.store, directory: gateway.store, commands: gateway.bus,
-        dialogs: gateway.dialogs, outbound: .loopback, metrics: .init(), group: HTTPClient.defaultEventLoopGroup,
+        dialogs: gateway.library, outbound: .loopback, metrics: .init(), group: HTTPClient.defaultEventLoopGroup,
         logger: quiet)
       let error = await #expect(throws: IntegrationError.self) { try await second.start() }
       #expect(error?.description == "the API cannot listen on 127.0.0.1:\(gateway.port): Address already in use")

@@ -28,8 +28,9 @@ struct Gateway {
 
   let service: IntegrationService
   let port: Int
-  let store: MemoryStore
-  let dialogs: SQLiteDialogStore
+  let store: SQLSessionStore
+  let library: SQLDialogLibrary
+  var dialogs: any DialogStore { library.scoped(to: Tenant.standard) }
   let bus: MemoryCommandBus
   let metrics: VoiceMetrics
 
@@ -45,16 +46,16 @@ struct Gateway {
       settings: settings, tokens: [Secret("other-token-01234567"), Secret(token)])
     configuration.keepAliveInterval = keepAlive
     configuration.streamBuffer = streamBuffer
-    let store = MemoryStore()
-    let dialogs = try SQLiteDialogStore.inMemory()
+    let store = try SQLSessionStore.inMemory()
+    let library = try SQLDialogLibrary.inMemory()
     let bus = MemoryCommandBus()
     let metrics = VoiceMetrics()
     let service = IntegrationService(
-      configuration: configuration, eventLog: store, directory: store, commands: bus, dialogs: dialogs,
+      configuration: configuration, eventLog: store, directory: store, commands: bus, dialogs: library,
       outbound: .loopback, metrics: metrics, group: MultiThreadedEventLoopGroup.singleton, logger: quiet)
     let port = try await service.start()
     do {
-      try await body(Gateway(service: service, port: port, store: store, dialogs: dialogs, bus: bus, metrics: metrics))
+      try await body(Gateway(service: service, port: port, store: store, library: library, bus: bus, metrics: metrics))
     } catch {
       await service.stop()
       throw error
@@ -70,6 +71,7 @@ struct Gateway {
   }
 
   func send(_ request: HTTPClientRequest) async throws -> Answer {
+    await store.flush()
     let response = try await HTTPClient.shared.execute(request, timeout: .seconds(30))
     let body = try await response.body.collect(upTo: 1 << 24)
     return Answer(
@@ -87,6 +89,7 @@ struct Gateway {
 
   /// Opens the event stream; its reader goes on where the last call stopped.
   func stream(_ query: String = "", lastEventID: String? = nil) async throws -> EventReader {
+    await store.flush()
     var request = request("/v1/calls/events\(query)")
     if let lastEventID { request.headers.add(name: "Last-Event-ID", value: lastEventID) }
     let response = try await HTTPClient.shared.execute(request, timeout: .seconds(60))

@@ -9,14 +9,14 @@ import Testing
   }
 
   private func put(
-    _ store: SQLiteDialogStore, _ dialog: String, _ source: String, origin: DialogVersion.Origin = .api,
+    _ store: any DialogStore, _ dialog: String, _ source: String, origin: DialogVersion.Origin = .api,
     publish: Bool = false, nowMs: Int64 = 1
   ) async throws -> DialogVersion {
     try await store.keep([draft(dialog, source, origin: origin)], publish: publish, expecting: nil, nowMs: nowMs)[0]
   }
 
   @Test func sourcesAreNumberedAndKnownByTheirDigest() async throws {
-    let store = try SQLiteDialogStore.inMemory()
+    let store = try SQLDialogLibrary.inMemory().scoped(to: Tenant.standard)
     let one = try await put(store, "menu", "name: menu")
     #expect(one.number == 1 && one.state == .draft && one.publishedAtMs == nil)
     #expect(one.digest == SHA256.hex("name: menu"))
@@ -35,7 +35,7 @@ import Testing
   }
 
   @Test func whatIsPublishedMoves() async throws {
-    let store = try SQLiteDialogStore.inMemory()
+    let store = try SQLDialogLibrary.inMemory().scoped(to: Tenant.standard)
     for i in 1...3 { _ = try await put(store, "menu", "v\(i)") }
     #expect(try await store.published().isEmpty)
     #expect(try await store.publish("menu", version: 1, nowMs: 10).state == .published)
@@ -56,7 +56,7 @@ import Testing
   }
 
   @Test func whoWritesMustKnowWhatIsNewest() async throws {
-    let store = try SQLiteDialogStore.inMemory()
+    let store = try SQLDialogLibrary.inMemory().scoped(to: Tenant.standard)
     _ = try await store.keep([draft("menu", "v1")], publish: false, expecting: 0, nowMs: 1)
     let error = await #expect(throws: StorageError.self) {
       try await store.keep([self.draft("menu", "v2")], publish: false, expecting: 0, nowMs: 1)
@@ -67,7 +67,7 @@ import Testing
   }
 
   @Test func allOfThemOrNone() async throws {
-    let store = try SQLiteDialogStore.inMemory()
+    let store = try SQLDialogLibrary.inMemory().scoped(to: Tenant.standard)
     let long = String(repeating: "a", count: StorageLimits.dialogBytes + 1)
     await #expect(throws: StorageError.self) {
       try await store.keep([self.draft("a", "x"), self.draft("b", long)], publish: true, expecting: nil, nowMs: 1)
@@ -76,7 +76,7 @@ import Testing
   }
 
   @Test func oldDraftsGoAndWhatWasPublishedStays() async throws {
-    let store = try SQLiteDialogStore.inMemory()
+    let store = try SQLDialogLibrary.inMemory().scoped(to: Tenant.standard)
     let first = try await put(store, "menu", "first", publish: true)
     for i in 1...(StorageLimits.drafts + 5) { _ = try await put(store, "menu", "draft \(i)") }
     let versions = try await store.versions(of: "menu", limit: 1000, before: nil)
@@ -90,7 +90,7 @@ import Testing
   // MARK: The folder's dialogs
 
   @Test func aFileOwnsItsDialog() async throws {
-    let store = try SQLiteDialogStore.inMemory()
+    let store = try SQLDialogLibrary.inMemory().scoped(to: Tenant.standard)
     _ = try await put(store, "menu", "v1", origin: .folder, publish: true)
     try await store.report([DialogStatus(dialog: "menu", state: .serving, served: 1, file: "menu.yaml")])
     _ = try await put(store, "menu", "from the API")
@@ -100,7 +100,7 @@ import Testing
   }
 
   @Test func aRollbackHoldsTheFileBackUntilItChanges() async throws {
-    let store = try SQLiteDialogStore.inMemory()
+    let store = try SQLDialogLibrary.inMemory().scoped(to: Tenant.standard)
     _ = try await put(store, "menu", "v1", origin: .folder, publish: true)
     _ = try await put(store, "menu", "v2", origin: .folder, publish: true)
     try await store.report([DialogStatus(dialog: "menu", state: .serving, served: 2, file: "menu.yaml")])
@@ -116,7 +116,7 @@ import Testing
   }
 
   @Test func theRuntimesReportStandsBesideTheVersions() async throws {
-    let store = try SQLiteDialogStore.inMemory()
+    let store = try SQLDialogLibrary.inMemory().scoped(to: Tenant.standard)
     _ = try await put(store, "a", "v1", publish: true)
     let finding = Diagnostic(
       code: "D002", severity: .error, file: "b.yaml", position: SourcePosition(line: 3, column: 4), message: "no",
@@ -136,8 +136,9 @@ import Testing
   }
 
   @Test func listenersHearOfWhatIsPublished() async throws {
-    let store = try SQLiteDialogStore.inMemory()
-    var changes = store.changes().makeAsyncIterator()
+    let library = try SQLDialogLibrary.inMemory()
+    let store = library.scoped(to: Tenant.standard)
+    var changes = library.changes().makeAsyncIterator()
     _ = try await put(store, "a", "v1")
     _ = try await store.publish("a", version: 1, nowMs: 1)
     #expect(await changes.next() != nil)
@@ -150,13 +151,14 @@ import Testing
     let folder = TemporaryFolder()
     defer { folder.remove() }
     let path = folder.path + "/parley.db"
-    let first = try SQLiteStore(path: path, nowMs: 1, logger: quiet)
-    _ = try await first.dialogs.keep([draft("menu", "v1")], publish: true, expecting: nil, nowMs: 1)
+    let first = try await DatabaseStores.sqlite(path: path, nowMs: 1, logger: quiet)
+    _ = try await first.dialogs.scoped(to: Tenant.standard).keep(
+      [draft("menu", "v1")], publish: true, expecting: nil, nowMs: 1)
     let changes = first.dialogs.changes()
     await first.close()
     for await _ in changes {}
-    let second = try SQLiteStore(path: path, nowMs: 2, logger: quiet)
-    #expect(try await second.dialogs.published().map(\.source) == ["v1"])
+    let second = try await DatabaseStores.sqlite(path: path, nowMs: 2, logger: quiet)
+    #expect(try await second.dialogs.scoped(to: Tenant.standard).published().map(\.source) == ["v1"])
     await second.close()
   }
 }

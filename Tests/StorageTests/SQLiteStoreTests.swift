@@ -6,25 +6,27 @@ import Storage
 import Testing
 
 /// What only a store on disk can show: that the record outlives the process, and what is said when it cannot be opened.
-@Suite struct SQLiteStoreTests {
+@Suite struct SQLiteFileTests {
   @Test func theRecordOutlivesTheProcess() async throws {
     let folder = TemporaryFolder()
     defer { folder.remove() }
     let path = folder.path + "/deep/er/parley.db"
-    let first = try SQLiteStore(path: path, nowMs: 1, logger: quiet)
-    for i in 1...600 { first.append(event(i, session: "a")) }
+    let first = try await DatabaseStores.sqlite(path: path, nowMs: 1, logger: quiet)
+    for i in 1...600 { first.sessions.append(event(i, session: "a")) }
     var call = summary("a", startedAtMs: 5)
     call.state = .ended
     call.endReason = "normal"
-    first.put(call)
+    first.sessions.put(call)
     await first.close()
 
-    let second = try SQLiteStore(path: path, nowMs: 2, logger: quiet)
-    #expect(try await second.events(of: SessionID("a"), after: 0, limit: 1000).count == 600)
-    #expect(try await second.session(SessionID("a")) == call)
-    second.append(event(601, session: "a"))
-    await second.flush()
-    #expect(try await second.events(after: event(600, session: "a").eventID, limit: 10).map(\.sequence) == [601])
+    let second = try await DatabaseStores.sqlite(path: path, nowMs: 2, logger: quiet)
+    #expect(try await second.sessions.events(of: SessionID("a"), tenant: nil, after: 0, limit: 1000).count == 600)
+    #expect(try await second.sessions.session(SessionID("a"), tenant: nil) == call)
+    second.sessions.append(event(601, session: "a"))
+    await second.sessions.flush()
+    #expect(
+      try await second.sessions.events(tenant: nil, after: event(600, session: "a").eventID, limit: 10).map(\.sequence)
+        == [601])
     await second.close()
   }
 
@@ -32,33 +34,35 @@ import Testing
     let folder = TemporaryFolder()
     defer { folder.remove() }
     let path = folder.path + "/parley.db"
-    let first = try SQLiteStore(path: path, nowMs: 1, logger: quiet)
+    let first = try await DatabaseStores.sqlite(path: path, nowMs: 1, logger: quiet)
     var call = summary("a", startedAtMs: 1000)
     call.answeredAtMs = 1001
-    first.put(call)
-    first.append(event(1, session: "a", type: "call_started"))
-    first.append(event(2, session: "a", type: "speech_final"))
-    first.put(summary("b", startedAtMs: 900))
+    first.sessions.put(call)
+    first.sessions.append(event(1, session: "a", type: "call_started"))
+    first.sessions.append(event(2, session: "a", type: "speech_final"))
+    first.sessions.put(summary("b", startedAtMs: 900))
     // "c" ended in its record, but its summary was not written any more.
-    first.put(summary("c", startedAtMs: 800))
+    first.sessions.put(summary("c", startedAtMs: 800))
     var last = event(1, session: "c", type: "call_terminated")
     last.fields = ["reason": "caller"]
-    first.append(last)
+    first.sessions.append(last)
     await first.close()
 
-    let second = try SQLiteStore(path: path, nowMs: 9000, logger: quiet)
-    #expect(try await second.sessions(ended: false, limit: 10, cursor: nil).isEmpty)
-    let ended = try await second.session(SessionID("a"))
+    let second = try await DatabaseStores.sqlite(path: path, nowMs: 9000, logger: quiet)
+    #expect(
+      try await second.sessions.sessions(SessionQuery(tenant: Tenant.standard, ended: false, limit: 10, cursor: nil))
+        .isEmpty)
+    let ended = try await second.sessions.session(SessionID("a"), tenant: nil)
     #expect(ended?.state == .ended)
     #expect(ended?.endReason == "error")
     #expect(ended?.endedAtMs == 1002, "the last sign of life")
-    let record = try await second.events(of: SessionID("a"), after: 0, limit: 10)
+    let record = try await second.sessions.events(of: SessionID("a"), tenant: nil, after: 0, limit: 10)
     #expect(record.map(\.type) == ["call_started", "speech_final", "call_terminated"])
     #expect(record.map(\.sequence) == [1, 2, 3])
     #expect(record.last?.fields["reason"] == "error")
-    #expect(try await second.session(SessionID("b"))?.endReason == "error")
-    #expect(try await second.session(SessionID("c"))?.endReason == "caller")
-    #expect(try await second.events(of: SessionID("c"), after: 0, limit: 10).count == 1)
+    #expect(try await second.sessions.session(SessionID("b"), tenant: nil)?.endReason == "error")
+    #expect(try await second.sessions.session(SessionID("c"), tenant: nil)?.endReason == "caller")
+    #expect(try await second.sessions.events(of: SessionID("c"), tenant: nil, after: 0, limit: 10).count == 1)
     await second.close()
   }
 
@@ -66,29 +70,33 @@ import Testing
     let folder = TemporaryFolder()
     defer { folder.remove() }
     let path = folder.path + "/parley.db"
-    let first = try SQLiteStore(path: path, nowMs: 1, logger: quiet)
-    let error = #expect(throws: StorageError.self) { try SQLiteStore(path: path, nowMs: 1, logger: quiet) }
+    let first = try await DatabaseStores.sqlite(path: path, nowMs: 1, logger: quiet)
+    let error = await #expect(throws: StorageError.self) {
+      try await DatabaseStores.sqlite(path: path, nowMs: 1, logger: quiet)
+    }
     #expect(error?.code == .inUse)
     #expect(error?.description == "the database \(path) is in use by another gateway process")
     await first.close()
-    let third = try SQLiteStore(path: path, nowMs: 1, logger: quiet)
+    let third = try await DatabaseStores.sqlite(path: path, nowMs: 1, logger: quiet)
     await third.close()
   }
 
-  @Test func aFileThatIsNoDatabaseIsExplained() throws {
+  @Test func aFileThatIsNoDatabaseIsExplained() async throws {
     let folder = TemporaryFolder()
     defer { folder.remove() }
     let path = folder.path + "/parley.db"
     try FileManager.default.createDirectory(atPath: folder.path, withIntermediateDirectories: true)
     try Data(String(repeating: "no database ", count: 500).utf8).write(to: URL(filePath: path))
-    let error = #expect(throws: StorageError.self) { try SQLiteStore(path: path, nowMs: 1, logger: quiet) }
+    let error = await #expect(throws: StorageError.self) {
+      try await DatabaseStores.sqlite(path: path, nowMs: 1, logger: quiet)
+    }
     #expect(error?.code == .cannotOpen)
     #expect(error?.description == "the database \(path) cannot be opened: file is not a database")
   }
 
-  @Test func aFolderThatCannotBeMadeIsExplained() throws {
-    let error = #expect(throws: StorageError.self) {
-      try SQLiteStore(path: "/proc/nowhere/parley.db", nowMs: 1, logger: quiet)
+  @Test func aFolderThatCannotBeMadeIsExplained() async throws {
+    let error = await #expect(throws: StorageError.self) {
+      try await DatabaseStores.sqlite(path: "/proc/nowhere/parley.db", nowMs: 1, logger: quiet)
     }
     #expect(error?.description.hasPrefix("the folder of the database /proc/nowhere/parley.db cannot be made") == true)
     #expect(error?.description.contains("\n") == false)
@@ -97,14 +105,15 @@ import Testing
   @Test func aWriteThatFailsTakesNoOtherWithIt() async throws {
     let folder = TemporaryFolder()
     defer { folder.remove() }
-    let store = try SQLiteStore(path: folder.path + "/parley.db", nowMs: 1, logger: quiet)
-    let stream = store.subscribe(bufferLimit: 10)
-    store.append(event(1, session: "a"))
-    store.append(event(1, session: "a"))
-    store.append(event(2, session: "a"))
-    await store.flush()
-    #expect(store.lostWrites == 1)
-    #expect(try await store.events(of: SessionID("a"), after: 0, limit: 10).map(\.sequence) == [1, 2])
+    let store = try await DatabaseStores.sqlite(path: folder.path + "/parley.db", nowMs: 1, logger: quiet)
+    let stream = store.sessions.subscribe(bufferLimit: 10)
+    store.sessions.append(event(1, session: "a"))
+    store.sessions.append(event(1, session: "a"))
+    store.sessions.append(event(2, session: "a"))
+    await store.sessions.flush()
+    #expect(store.sessions.lostWrites == 1)
+    #expect(
+      try await store.sessions.events(of: SessionID("a"), tenant: nil, after: 0, limit: 10).map(\.sequence) == [1, 2])
     await store.close()
     var seen: [Int64] = []
     for await event in stream { seen.append(event.sequence) }
@@ -114,28 +123,28 @@ import Testing
   @Test func whatComesAfterClosingIsCounted() async throws {
     let folder = TemporaryFolder()
     defer { folder.remove() }
-    let store = try SQLiteStore(path: folder.path + "/parley.db", nowMs: 1, logger: quiet)
+    let store = try await DatabaseStores.sqlite(path: folder.path + "/parley.db", nowMs: 1, logger: quiet)
     await store.close()
-    store.append(event(1, session: "a"))
-    await store.flush()
-    #expect(store.lostWrites == 1)
+    store.sessions.append(event(1, session: "a"))
+    await store.sessions.flush()
+    #expect(store.sessions.lostWrites == 1)
   }
 
   @Test func manyWritersKeepEachSessionsOrder() async throws {
     let folder = TemporaryFolder()
     defer { folder.remove() }
-    let store = try SQLiteStore(path: folder.path + "/parley.db", nowMs: 1, logger: quiet)
+    let store = try await DatabaseStores.sqlite(path: folder.path + "/parley.db", nowMs: 1, logger: quiet)
     await withTaskGroup(of: Void.self) { group in
       for session in 0..<8 {
-        group.addTask { for i in 1...400 { store.append(event(i, session: "s\(session)")) } }
+        group.addTask { for i in 1...400 { store.sessions.append(event(i, session: "s\(session)")) } }
       }
     }
-    await store.flush()
+    await store.sessions.flush()
     for session in 0..<8 {
-      let events = try await store.events(of: SessionID("s\(session)"), after: 0, limit: 1000)
+      let events = try await store.sessions.events(of: SessionID("s\(session)"), tenant: nil, after: 0, limit: 1000)
       #expect(events.map(\.sequence) == Array(1...400))
     }
-    #expect(store.lostWrites == 0)
+    #expect(store.sessions.lostWrites == 0)
     await store.close()
   }
 
@@ -145,23 +154,23 @@ import Testing
     let folder = TemporaryFolder()
     defer { folder.remove() }
     let path = folder.path + "/parley.db"
-    let first = try SQLiteStore(path: path, nowMs: 1, logger: quiet)
-    first.put(summary("a", startedAtMs: 5))
-    for i in 1...3 { first.append(event(i, session: "a")) }
-    first.putSnapshot(SessionID("a"), sequence: 2, data: [1, 2])
+    let first = try await DatabaseStores.sqlite(path: path, nowMs: 1, logger: quiet)
+    first.sessions.put(summary("a", startedAtMs: 5))
+    for i in 1...3 { first.sessions.append(event(i, session: "a")) }
+    first.sessions.putSnapshot(SessionID("a"), sequence: 2, data: [1, 2])
     await first.close()
 
-    let second = try SQLiteStore(path: path, nowMs: 9, openSessions: .keep, logger: quiet)
-    #expect(try await second.openSessions().map(\.session.value) == ["a"])
-    let snapshot = try #require(try await second.snapshot(of: SessionID("a")))
+    let second = try await DatabaseStores.sqlite(path: path, nowMs: 9, openSessions: .keep, logger: quiet)
+    #expect(try await second.sessions.openSessions().map(\.session.value) == ["a"])
+    let snapshot = try #require(try await second.sessions.snapshot(of: SessionID("a")))
     #expect(snapshot.data == [1, 2])
-    let rest = try await second.events(of: SessionID("a"), after: snapshot.sequence, limit: 10)
+    let rest = try await second.sessions.events(of: SessionID("a"), tenant: nil, after: snapshot.sequence, limit: 10)
     #expect(rest.map(\.sequence) == [3])
     await second.close()
 
-    let third = try SQLiteStore(path: path, nowMs: 9, logger: quiet)
-    #expect(try await third.openSessions().isEmpty)
-    #expect(try await third.snapshot(of: SessionID("a")) == nil)
+    let third = try await DatabaseStores.sqlite(path: path, nowMs: 9, logger: quiet)
+    #expect(try await third.sessions.openSessions().isEmpty)
+    #expect(try await third.sessions.snapshot(of: SessionID("a")) == nil)
     await third.close()
   }
 
@@ -170,11 +179,11 @@ import Testing
     let folder = TemporaryFolder()
     defer { folder.remove() }
     let path = folder.path + "/parley.db"
-    let store = try SQLiteStore(path: path, nowMs: 1, logger: quiet)
+    let store = try await DatabaseStores.sqlite(path: path, nowMs: 1, logger: quiet)
     for i in 1...40 {
-      store.append(event(i, session: "a"))
-      store.putSnapshot(SessionID("a"), sequence: Int64(i), data: [UInt8](repeating: UInt8(i), count: 3000))
-      await store.flush()
+      store.sessions.append(event(i, session: "a"))
+      store.sessions.putSnapshot(SessionID("a"), sequence: Int64(i), data: [UInt8](repeating: UInt8(i), count: 3000))
+      await store.sessions.flush()
     }
     let log = try Data(contentsOf: URL(filePath: path + "-wal"))
     var kept: [Int] = []
@@ -183,15 +192,16 @@ import Testing
       try FileManager.default.createDirectory(atPath: folder.path + "/copy-\(cut)", withIntermediateDirectories: true)
       try Data(contentsOf: URL(filePath: path)).write(to: URL(filePath: copy))
       try log.dropLast(cut).write(to: URL(filePath: copy + "-wal"))
-      let reopened = try SQLiteStore(path: copy, nowMs: 2, openSessions: .keep, logger: quiet)
-      let record = try await reopened.events(of: SessionID("a"), after: 0, limit: 100).map(\.sequence)
+      let reopened = try await DatabaseStores.sqlite(path: copy, nowMs: 2, openSessions: .keep, logger: quiet)
+      let record = try await reopened.sessions.events(of: SessionID("a"), tenant: nil, after: 0, limit: 100).map(
+        \.sequence)
       #expect(record == Array(1...Int64(max(1, record.count))), "no gap")
-      let snapshot = try await reopened.snapshot(of: SessionID("a"))
+      let snapshot = try await reopened.sessions.snapshot(of: SessionID("a"))
       #expect(snapshot?.sequence ?? 0 <= record.last ?? 0, "a snapshot is never ahead of the record")
       kept.append(record.count)
-      reopened.append(event(record.count + 1, session: "a"))
-      await reopened.flush()
-      #expect(reopened.lostWrites == 0)
+      reopened.sessions.append(event(record.count + 1, session: "a"))
+      await reopened.sessions.flush()
+      #expect(reopened.sessions.lostWrites == 0)
       await reopened.close()
     }
     #expect(kept == kept.sorted(by: >))
@@ -204,10 +214,10 @@ import Testing
     let folder = TemporaryFolder()
     defer { folder.remove() }
     let path = folder.path + "/parley.db"
-    let first = try SQLiteStore(path: path, nowMs: 1, logger: quiet)
-    for i in 1...3 { first.append(event(i, session: "a")) }
-    first.put(summary("a", startedAtMs: 1))
-    first.putSnapshot(SessionID("a"), sequence: 3, data: [1, 2, 3])
+    let first = try await DatabaseStores.sqlite(path: path, nowMs: 1, logger: quiet)
+    for i in 1...3 { first.sessions.append(event(i, session: "a")) }
+    first.sessions.put(summary("a", startedAtMs: 1))
+    first.sessions.putSnapshot(SessionID("a"), sequence: 3, data: [1, 2, 3])
     await first.close()
     let database = try DatabaseQueue(path: path)
     try await database.write { database in
@@ -218,14 +228,14 @@ import Testing
     }
     try database.close()
 
-    let second = try SQLiteStore(path: path, nowMs: 2, openSessions: .keep, logger: quiet)
-    let record = try await second.events(of: SessionID("a"), after: 0, limit: 10)
+    let second = try await DatabaseStores.sqlite(path: path, nowMs: 2, openSessions: .keep, logger: quiet)
+    let record = try await second.sessions.events(of: SessionID("a"), tenant: nil, after: 0, limit: 10)
     #expect(record.map(\.sequence) == [1, 2, 3])
     #expect(record[0].fields == ["n": 1])
     #expect(record[1].fields == [SessionEvent.damaged: true])
     #expect(record[2].fields == [SessionEvent.damaged: true])
-    #expect(try await second.session(SessionID("a"))?.variables == [:])
-    #expect(try await second.snapshot(of: SessionID("a")) == nil, "the record is enough")
+    #expect(try await second.sessions.session(SessionID("a"), tenant: nil)?.variables == [:])
+    #expect(try await second.sessions.snapshot(of: SessionID("a")) == nil, "the record is enough")
     await second.close()
   }
 
@@ -235,7 +245,7 @@ import Testing
     let folder = TemporaryFolder()
     defer { folder.remove() }
     let path = folder.path + "/parley.db"
-    let store = try SQLiteStore(path: path, nowMs: 1, queueLimit: 10, logger: quiet)
+    let store = try await DatabaseStores.sqlite(path: path, nowMs: 1, queueLimit: 10, logger: quiet)
     // Somebody else holds the database: nothing can be committed meanwhile.
     let holder = try DatabaseQueue(path: path)
     let (held, holding) = AsyncStream<Void>.makeStream()
@@ -249,20 +259,20 @@ import Testing
       }
     }
     for await _ in held {}
-    for i in 1...100 { store.append(event(i, session: "a")) }
-    let lost = store.lostWrites
-    #expect(lost >= 80, "ten wait, and at most ten more are on their way to the disk")
+    for i in 1...100 { store.sessions.append(event(i, session: "a")) }
+    let lost = store.sessions.lostWrites
+    #expect(lost == 90, "ten wait, those on their way to the disk among them")
     gate.signal()
     try await other.value
-    await store.flush()
-    let record = try await store.events(of: SessionID("a"), after: 0, limit: 1000).map(\.sequence)
+    await store.sessions.flush()
+    let record = try await store.sessions.events(of: SessionID("a"), tenant: nil, after: 0, limit: 1000).map(\.sequence)
     #expect(record.count + lost == 100)
     #expect(record == record.sorted())
     #expect(record.first == 1, "the oldest are kept, and the numbers show the hole")
-    store.append(event(101, session: "a"))
-    await store.flush()
-    #expect(try await store.events(of: SessionID("a"), after: 100, limit: 10).count == 1)
-    #expect(store.lostWrites == lost)
+    store.sessions.append(event(101, session: "a"))
+    await store.sessions.flush()
+    #expect(try await store.sessions.events(of: SessionID("a"), tenant: nil, after: 100, limit: 10).count == 1)
+    #expect(store.sessions.lostWrites == lost)
     try holder.close()
     await store.close()
   }

@@ -11,20 +11,20 @@ import Testing
 
   /// One store and its way out.
   private struct Fixture {
-    var store: any SessionStore
+    var store: SQLSessionStore
     var close: () async -> Void
   }
 
-  private func make(_ kind: Kind) throws -> Fixture {
+  private func make(_ kind: Kind) async throws -> Fixture {
     switch kind {
     case .memory:
-      let store = MemoryStore()
-      return Fixture(store: store) { store.close() }
+      let stores = try DatabaseStores.inMemory(logger: quiet)
+      return Fixture(store: stores.sessions, close: stores.close)
     case .sqlite:
       let folder = TemporaryFolder()
-      let store = try SQLiteStore(path: folder.path + "/parley.db", nowMs: 1, logger: quiet)
-      return Fixture(store: store) {
-        await store.close()
+      let stores = try await DatabaseStores.sqlite(path: folder.path + "/parley.db", nowMs: 1, logger: quiet)
+      return Fixture(store: stores.sessions) {
+        await stores.close()
         folder.remove()
       }
     }
@@ -32,22 +32,22 @@ import Testing
 
   @Test(arguments: Kind.allCases)
   func eventsComeBackAsTheyWere(kind: Kind) async throws {
-    let fixture = try make(kind)
+    let fixture = try await make(kind)
     let event = SessionEvent(
       eventID: "01E", type: "speech_final", sequence: 1, session: SessionID("s"), timestampMs: 1_700_000_000_123,
       dialogName: "help \"desk\"", tenant: "t",
       fields: ["transcript": "naïve\n\u{1F600}", "confidence": 0.5, "n": .null, "list": [1, true, ["k": "v"]]])
     fixture.store.append(event)
     await fixture.store.flush()
-    #expect(try await fixture.store.events(of: SessionID("s"), after: 0, limit: 10) == [event])
-    #expect(try await fixture.store.events(after: nil, limit: 10) == [event])
-    #expect(try await fixture.store.events(of: SessionID("other"), after: 0, limit: 10).isEmpty)
+    #expect(try await fixture.store.events(of: SessionID("s"), tenant: nil, after: 0, limit: 10) == [event])
+    #expect(try await fixture.store.events(tenant: nil, after: nil, limit: 10) == [event])
+    #expect(try await fixture.store.events(of: SessionID("other"), tenant: nil, after: 0, limit: 10).isEmpty)
     await fixture.close()
   }
 
   @Test(arguments: Kind.allCases)
   func aSessionsEventsArePaged(kind: Kind) async throws {
-    let fixture = try make(kind)
+    let fixture = try await make(kind)
     for i in 1...25 {
       fixture.store.append(event(i, session: "a"))
       fixture.store.append(event(i, session: "b"))
@@ -55,7 +55,7 @@ import Testing
     await fixture.store.flush()
     var seen: [Int64] = []
     while true {
-      let page = try await fixture.store.events(of: SessionID("a"), after: seen.last ?? 0, limit: 10)
+      let page = try await fixture.store.events(of: SessionID("a"), tenant: nil, after: seen.last ?? 0, limit: 10)
       if page.isEmpty { break }
       #expect(page.count <= 10)
       seen += page.map(\.sequence)
@@ -66,30 +66,30 @@ import Testing
 
   @Test(arguments: Kind.allCases)
   func theLogResumesAfterAnEventWithoutLossOrDuplicates(kind: Kind) async throws {
-    let fixture = try make(kind)
+    let fixture = try await make(kind)
     let all = (1...30).map { event($0, session: $0 % 2 == 0 ? "a" : "b") }
     for event in all { fixture.store.append(event) }
     await fixture.store.flush()
-    #expect(try await fixture.store.events(after: all[11].eventID, limit: 100) == Array(all[12...]))
-    #expect(try await fixture.store.events(after: all[29].eventID, limit: 100).isEmpty)
-    #expect(try await fixture.store.events(after: all[11].eventID, limit: 3) == Array(all[12..<15]))
+    #expect(try await fixture.store.events(tenant: nil, after: all[11].eventID, limit: 100) == Array(all[12...]))
+    #expect(try await fixture.store.events(tenant: nil, after: all[29].eventID, limit: 100).isEmpty)
+    #expect(try await fixture.store.events(tenant: nil, after: all[11].eventID, limit: 3) == Array(all[12..<15]))
     await fixture.close()
   }
 
   @Test(arguments: Kind.allCases)
   func anEventThatIsGoneResumesByItsTime(kind: Kind) async throws {
-    let fixture = try make(kind)
+    let fixture = try await make(kind)
     let all = (1...10).map { event($0, session: "a") }
     for event in all where event.sequence != 5 { fixture.store.append(event) }
     await fixture.store.flush()
-    #expect(try await fixture.store.events(after: all[4].eventID, limit: 100) == Array(all[5...]))
-    #expect(try await fixture.store.events(after: "ZZZ", limit: 100).isEmpty)
+    #expect(try await fixture.store.events(tenant: nil, after: all[4].eventID, limit: 100) == Array(all[5...]))
+    #expect(try await fixture.store.events(tenant: nil, after: "ZZZ", limit: 100).isEmpty)
     await fixture.close()
   }
 
   @Test(arguments: Kind.allCases)
   func subscribersSeeEveryEventInOrderAndOnlyAfterItCanBeRead(kind: Kind) async throws {
-    let fixture = try make(kind)
+    let fixture = try await make(kind)
     let first = fixture.store.subscribe(bufferLimit: 2000)
     let second = fixture.store.subscribe(bufferLimit: 2000)
     for i in 1...1500 { fixture.store.append(event(i, session: "a")) }
@@ -98,7 +98,7 @@ import Testing
       for await event in stream {
         seen.append(event.sequence)
         if seen.count == 1 {
-          #expect(try await !fixture.store.events(of: SessionID("a"), after: 0, limit: 1).isEmpty)
+          #expect(try await !fixture.store.events(of: SessionID("a"), tenant: nil, after: 0, limit: 1).isEmpty)
         }
         if seen.count == 1500 { break }
       }
@@ -109,7 +109,7 @@ import Testing
 
   @Test(arguments: Kind.allCases)
   func aSlowSubscriberIsCutOffAndHoldsNobody(kind: Kind) async throws {
-    let fixture = try make(kind)
+    let fixture = try await make(kind)
     let slow = fixture.store.subscribe(bufferLimit: 4)
     let quick = fixture.store.subscribe(bufferLimit: 100)
     for i in 1...50 { fixture.store.append(event(i, session: "a")) }
@@ -128,7 +128,7 @@ import Testing
 
   @Test(arguments: Kind.allCases)
   func closingEndsTheSubscriptions(kind: Kind) async throws {
-    let fixture = try make(kind)
+    let fixture = try await make(kind)
     let stream = fixture.store.subscribe(bufferLimit: 10)
     fixture.store.append(event(1, session: "a"))
     await fixture.close()
@@ -139,7 +139,7 @@ import Testing
 
   @Test(arguments: Kind.allCases)
   func summariesAreReplacedAndComeBackWhole(kind: Kind) async throws {
-    let fixture = try make(kind)
+    let fixture = try await make(kind)
     var call = summary("s", startedAtMs: 5)
     fixture.store.put(call)
     call.state = .ended
@@ -155,21 +155,28 @@ import Testing
     call.outcome = ["disposition": "resolved", "tags": ["vip"]]
     fixture.store.put(call)
     await fixture.store.flush()
-    #expect(try await fixture.store.session(SessionID("s")) == call)
-    #expect(try await fixture.store.session(SessionID("t")) == nil)
-    #expect(try await fixture.store.sessions(ended: false, limit: 10, cursor: nil).isEmpty)
-    #expect(try await fixture.store.sessions(ended: true, limit: 10, cursor: nil) == [call])
+    #expect(try await fixture.store.session(SessionID("s"), tenant: nil) == call)
+    #expect(try await fixture.store.session(SessionID("t"), tenant: nil) == nil)
+    #expect(
+      try await fixture.store.sessions(SessionQuery(tenant: Tenant.standard, ended: false, limit: 10, cursor: nil))
+        .isEmpty)
+    #expect(
+      try await fixture.store.sessions(SessionQuery(tenant: Tenant.standard, ended: true, limit: 10, cursor: nil)) == [
+        call
+      ]
+    )
     await fixture.close()
   }
 
   @Test(arguments: Kind.allCases)
   func sessionsArePagedNewestFirst(kind: Kind) async throws {
-    let fixture = try make(kind)
+    let fixture = try await make(kind)
     for i in 0..<20 { fixture.store.put(summary("s\(i % 7)-\(i)", startedAtMs: Int64(i / 2))) }
     await fixture.store.flush()
     var seen: [SessionSummary] = []
     while true {
-      let page = try await fixture.store.sessions(ended: false, limit: 6, cursor: seen.last?.session)
+      let page = try await fixture.store.sessions(
+        SessionQuery(tenant: Tenant.standard, ended: false, limit: 6, cursor: seen.last?.session))
       if page.isEmpty { break }
       seen += page
     }
@@ -177,21 +184,22 @@ import Testing
     #expect(Set(seen.map(\.session)).count == 20)
     #expect(seen.map(\.startedAtMs) == seen.map(\.startedAtMs).sorted(by: >))
     await #expect(throws: StorageError.self) {
-      _ = try await fixture.store.sessions(ended: false, limit: 6, cursor: SessionID("nobody"))
+      _ = try await fixture.store.sessions(
+        SessionQuery(tenant: Tenant.standard, ended: false, limit: 6, cursor: SessionID("nobody")))
     }
     await fixture.close()
   }
 
   @Test(arguments: Kind.allCases)
   func aNumberThatTheSessionHasIsRefusedAndCounted(kind: Kind) async throws {
-    let fixture = try make(kind)
+    let fixture = try await make(kind)
     for i in 1...3 { fixture.store.append(event(i, session: "a")) }
     var other = event(2, session: "a", type: "error")
     other.eventID = "01EZZZ"
     fixture.store.append(other)
     fixture.store.append(event(4, session: "a"))
     await fixture.store.flush()
-    let record = try await fixture.store.events(of: SessionID("a"), after: 0, limit: 10)
+    let record = try await fixture.store.events(of: SessionID("a"), tenant: nil, after: 0, limit: 10)
     #expect(record.map(\.sequence) == [1, 2, 3, 4])
     #expect(record[1].type == "quality", "what was written first stays")
     #expect(fixture.store.lostWrites == 1)
@@ -200,7 +208,7 @@ import Testing
 
   @Test(arguments: Kind.allCases)
   func manyWritersLeaveNoGapInAnySession(kind: Kind) async throws {
-    let fixture = try make(kind)
+    let fixture = try await make(kind)
     let store = fixture.store
     await withTaskGroup(of: Void.self) { group in
       for session in 0..<6 {
@@ -216,9 +224,9 @@ import Testing
     await store.flush()
     for session in 0..<6 {
       let id = SessionID("s\(session)")
-      #expect(try await store.events(of: id, after: 0, limit: 1000).map(\.sequence) == Array(1...200))
+      #expect(try await store.events(of: id, tenant: nil, after: 0, limit: 1000).map(\.sequence) == Array(1...200))
       #expect(try await store.snapshot(of: id) == SessionSnapshot(session: id, sequence: 200, data: [200]))
-      #expect(try await store.session(id)?.startedAtMs == 200)
+      #expect(try await store.session(id, tenant: nil)?.startedAtMs == 200)
     }
     #expect(store.lostWrites == 0)
     await fixture.close()
@@ -228,7 +236,7 @@ import Testing
 
   @Test(arguments: Kind.allCases)
   func theNewestSnapshotStaysAndGoesWithItsSession(kind: Kind) async throws {
-    let fixture = try make(kind)
+    let fixture = try await make(kind)
     let a = SessionID("a")
     fixture.store.put(summary("a", startedAtMs: 1))
     fixture.store.putSnapshot(a, sequence: 4, data: [1, 2, 3])
@@ -256,7 +264,7 @@ import Testing
 
   @Test(arguments: Kind.allCases)
   func aSnapshotThatIsTooLargeIsRefusedAndTheOldOneStays(kind: Kind) async throws {
-    let fixture = try make(kind)
+    let fixture = try await make(kind)
     let a = SessionID("a")
     fixture.store.putSnapshot(a, sequence: 1, data: [7])
     fixture.store.putSnapshot(a, sequence: 2, data: [UInt8](repeating: 1, count: StorageLimits.snapshotBytes + 1))
@@ -268,7 +276,7 @@ import Testing
 
   @Test(arguments: Kind.allCases)
   func openSessionsAreToldOldestFirst(kind: Kind) async throws {
-    let fixture = try make(kind)
+    let fixture = try await make(kind)
     for (name, at) in [("c", 3), ("a", 1), ("b", 2)] { fixture.store.put(summary(name, startedAtMs: Int64(at))) }
     var over = summary("b", startedAtMs: 2)
     over.state = .ended

@@ -14,42 +14,52 @@ public actor CatalogKeeper {
   public static let interval: Duration = .seconds(1)
 
   private let folder: String
-  private let store: any DialogStore
+  private let library: any DialogLibrary
   private let metrics: CatalogMetrics
   private let nowMs: @Sendable () -> Int64
   private let logger: Logger
   private let documents: @Sendable () async -> Set<String>?
-  private let onChange: @Sendable (DialogCatalog) -> Void
+  private let onChange: @Sendable (TenantCatalogs) -> Void
 
   private var machine = FolderReload()
-  private var assembly = CatalogAssembly()
-  /// The last answer of the store: what is gone by while it does not answer.
-  private var stored = CatalogAssembly.Stored()
-  private var reported: [DialogStatus]?
-  private var remarks: Set<Diagnostic> = []
+  /// What is known of one tenant's dialogs.
+  private struct Shelf {
+    var assembly = CatalogAssembly()
+    /// The last answer of the store: what is gone by while it does not answer.
+    var stored = CatalogAssembly.Stored()
+    var reported: [DialogStatus]?
+    var remarks: Set<Diagnostic> = []
+    var outcome: CatalogAssembly.Outcome?
+  }
+  /// By tenant. The folder's dialogs are the owner's.
+  private var shelves: [String: Shelf] = [Tenant.standard: Shelf()]
   /// Listened to from the beginning, so that nothing is missed between the start and ``run(reloads:)``.
   private let changes: AsyncStream<Void>
   /// What the log was told last, so that it is told once.
   private var complaint = ""
   private var tail: Task<Void, Never>?
 
-  /// What is served now.
-  public private(set) var catalog = DialogCatalog([])
+  /// What is served now, for every tenant.
+  public var catalogs: TenantCatalogs {
+    TenantCatalogs(shelves.compactMapValues(\.outcome?.catalog))
+  }
+  /// What is served now of the gateway's owner.
+  public var catalog: DialogCatalog { catalogs[Tenant.standard] }
 
   /// - Parameters:
   ///   - folder: `runtime.dialog_dir`: a folder, or a single file.
   ///   - documents: the names of the documents that agent states can answer from; nil: not known yet.
-  ///   - onChange: gets each new catalog, not the first one.
+  ///   - onChange: gets the catalogs after each change, not the first ones.
   public init(
-    folder: String, store: any DialogStore, metrics: CatalogMetrics = CatalogMetrics(),
+    folder: String, library: any DialogLibrary, metrics: CatalogMetrics = CatalogMetrics(),
     logger: Logger = Logger(label: "parley.dialogs"),
     nowMs: @escaping @Sendable () -> Int64 = { WallClock.nowMilliseconds() },
     documents: @escaping @Sendable () async -> Set<String>? = { nil },
-    onChange: @escaping @Sendable (DialogCatalog) -> Void
+    onChange: @escaping @Sendable (TenantCatalogs) -> Void
   ) {
     self.folder = folder
-    self.store = store
-    changes = store.changes()
+    self.library = library
+    changes = library.changes()
     self.metrics = metrics
     self.logger = logger
     self.nowMs = nowMs
@@ -124,22 +134,24 @@ public actor CatalogKeeper {
       at: folder, depth: 0, limit: DialogCatalog.fileLimit, isWanted: DialogCatalog.isDialogFile)
   }
 
+  private var files: [String: DialogSource] { shelves[Tenant.standard]?.assembly.files ?? [:] }
+
   /// Reads files; returns whether any text is another one.
   @discardableResult
   private func read(_ changed: [String], gone: [String]) -> Bool {
     var isNew = false
     for file in changed {
       let source = DialogSource.read(path: place(file))
-      let old = assembly.files[file]
+      let old = files[file]
       if let old, old.digest == source.digest, old.diagnostics == source.diagnostics { continue }
       isNew = true
-      assembly.put(source, of: file)
+      shelves[Tenant.standard]?.assembly.put(source, of: file)
       metrics.reload(source.dialog == nil ? "broken" : "loaded")
       tell(source.diagnostics)
     }
-    for file in gone where assembly.files[file] != nil {
+    for file in gone where files[file] != nil {
       isNew = true
-      assembly.remove(file)
+      shelves[Tenant.standard]?.assembly.remove(file)
       metrics.reload("removed")
       logger.notice("a dialog's file is gone", metadata: ["file": "\(place(file))"])
     }
@@ -173,45 +185,62 @@ public actor CatalogKeeper {
 
   private func rebuild(isFirst: Bool = false) async {
     do {
-      stored = try await fetch()
-      let drafts = assembly.drafts(stored), withdrawn = assembly.withdrawn(stored)
+      for tenant in try await library.tenants() where shelves[tenant] == nil { shelves[tenant] = Shelf() }
+    } catch {
+      tellTrouble(error)
+    }
+    let documents = await documents()
+    for tenant in shelves.keys.sorted() { await rebuild(tenant, documents: documents) }
+    let outcomes = shelves.values.compactMap(\.outcome)
+    metrics.dialogs("serving", outcomes.map(\.serving).reduce(0, +))
+    metrics.dialogs("broken", outcomes.map(\.broken).reduce(0, +))
+    if !isFirst { onChange(catalogs) }
+  }
+
+  private func rebuild(_ tenant: String, documents: Set<String>?) async {
+    guard var shelf = shelves[tenant] else { return }
+    let store = library.scoped(to: tenant)
+    do {
+      shelf.stored = try await fetch(store)
+      let drafts = shelf.assembly.drafts(shelf.stored), withdrawn = shelf.assembly.withdrawn(shelf.stored)
       if !drafts.isEmpty {
-        for draft in drafts { tellOwner(draft) }
+        for draft in drafts { tellOwner(draft, shelf.stored) }
         _ = try await store.keep(drafts, publish: true, expecting: nil, nowMs: nowMs())
       }
       if !withdrawn.isEmpty { try await store.withdraw(withdrawn) }
-      if !drafts.isEmpty || !withdrawn.isEmpty { stored = try await fetch() }
+      if !drafts.isEmpty || !withdrawn.isEmpty { shelf.stored = try await fetch(store) }
     } catch {
-      // The folder serves all the same; only the numbers of its versions are not known.
-      logger.error("the store of dialogs does not answer", metadata: ["reason": "\(error)"])
+      tellTrouble(error)
     }
-    let documents = await documents()
-    let outcome = assembly.assemble(stored, documents: documents) { place($0) }
-    catalog = outcome.catalog
-    tell(outcome.remarks.filter { !remarks.contains($0) })
-    remarks = Set(outcome.remarks)
-    metrics.dialogs("serving", outcome.serving)
-    metrics.dialogs("broken", outcome.broken)
-    if reported != outcome.statuses {
+    let outcome = shelf.assembly.assemble(shelf.stored, documents: documents) { place($0) }
+    shelf.outcome = outcome
+    tell(outcome.remarks.filter { !shelf.remarks.contains($0) })
+    shelf.remarks = Set(outcome.remarks)
+    if shelf.reported != outcome.statuses {
       do {
         try await store.report(outcome.statuses)
-        reported = outcome.statuses
+        shelf.reported = outcome.statuses
       } catch {
         logger.error("the state of the dialogs cannot be written down", metadata: ["reason": "\(error)"])
       }
     }
-    if !isFirst { onChange(outcome.catalog) }
+    shelves[tenant] = shelf
+  }
+
+  /// The folder serves all the same; only the numbers of its versions are not known.
+  private func tellTrouble(_ error: any Error) {
+    logger.error("the store of dialogs does not answer", metadata: ["reason": "\(error)"])
   }
 
   /// The folder wins where the API had published under the same name.
-  private func tellOwner(_ draft: DialogDraft) {
+  private func tellOwner(_ draft: DialogDraft, _ stored: CatalogAssembly.Stored) {
     guard let published = stored.published[draft.dialog], published.origin == .api else { return }
     logger.warning(
       "a file takes the place of a dialog of the API",
       metadata: ["dialog": "\(draft.dialog)", "file": "\(draft.author)", "version": "\(published.number)"])
   }
 
-  private func fetch() async throws -> CatalogAssembly.Stored {
+  private func fetch(_ store: any DialogStore) async throws -> CatalogAssembly.Stored {
     var records: [DialogRecord] = []
     while true {
       let page = try await store.dialogs(limit: StorageLimits.page, after: records.last?.name)

@@ -14,6 +14,15 @@ public protocol SQLDatabase: Sendable {
   /// after a conflict with another writer, so it must change nothing but the database.
   /// - Throws: what `body` throws; ``StorageError`` `writeFailed`, `unavailable` or `diskFull`.
   func write<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T
+  /// Runs `body` in one transaction that no other process runs beside it, as long as it takes: for the steps of the schema.
+  func alone<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T
+}
+
+extension SQLDatabase {
+  /// Where nobody else can come between, a change is alone.
+  public func alone<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
+    try await write(body)
+  }
 }
 
 /// A database within one transaction. Not to be kept beyond it.
@@ -44,6 +53,8 @@ public enum SQLDialect: String, Sendable {
   public var counter: String {
     self == .sqlite ? "INTEGER PRIMARY KEY AUTOINCREMENT" : "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
   }
+  /// At the end of a `CREATE TABLE` whose primary key finds every row: the rows lie in the order of the key.
+  public var clustered: String { self == .sqlite ? " WITHOUT ROWID" : "" }
   /// At the end of a `SELECT`: locks its rows until the end of the transaction and leaves out those that others have locked.
   /// SQLite has one writer at a time, which says the same.
   public var skipLocked: String { self == .sqlite ? "" : " FOR UPDATE SKIP LOCKED" }

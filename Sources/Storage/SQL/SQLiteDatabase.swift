@@ -8,7 +8,30 @@ public final class SQLiteDatabase: SQLDatabase {
   public init(_ writer: any DatabaseWriter) { self.writer = writer }
 
   /// A database that lives in memory: for tests, and for a gateway that keeps nothing. It has the current schema.
-  public static func inMemory() throws(StorageError) -> SQLiteDatabase { SQLiteDatabase(try Schema.inMemory()) }
+  public static func inMemory() throws(StorageError) -> SQLiteDatabase { try inMemory(Schema.migrations) }
+
+  static func inMemory(_ steps: [SQLMigration]) throws(StorageError) -> SQLiteDatabase {
+    do {
+      let database = SQLiteDatabase(try DatabaseQueue())
+      try database.migrate(steps, nowMs: 0)
+      return database
+    } catch {
+      throw StorageError(.cannotOpen, "a database in memory cannot be made: \(StorageError.reason(error))")
+    }
+  }
+
+  /// Takes the steps that are missing. Waits for the disk.
+  @discardableResult
+  func migrate(_ steps: [SQLMigration], nowMs: Int64) throws -> MigrationReport {
+    try writer.write { try Migrator(steps).migrate(SQLiteConnection(database: $0), nowMs: nowMs) }
+  }
+
+  /// The same as ``write(_:)``, for a start that has nothing else to do.
+  func writeNow<T>(_ body: (any SQLConnection) throws -> T) throws -> T {
+    try writer.write { try body(SQLiteConnection(database: $0)) }
+  }
+
+  func close() throws { try writer.close() }
 
   public var dialect: SQLDialect { .sqlite }
 

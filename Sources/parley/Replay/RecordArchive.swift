@@ -8,24 +8,24 @@ import Storage
 /// Where recorded sessions come from: files, or the database of the configuration, which is opened when it is first needed.
 struct RecordArchive {
   private let config: String?
-  private var archive: SQLiteArchive?
+  private var archive: SessionArchive?
 
   /// A long call has some thousand lines; this is a hundred times that.
   private static let fileLimit = 256 * 1_024 * 1_024
 
   init(config: String?) { self.config = config }
 
-  mutating func endedSessions() throws -> [String] {
+  mutating func endedSessions() async throws -> [String] {
     let archive = try database()
     do {
-      return try archive.endedSessions().map(\.value)
+      return try await archive.endedSessions().map(\.value)
     } catch {
       throw CommandFailure("\(error)")
     }
   }
 
   /// The session that a file holds, or that the database has under this identifier.
-  mutating func record(_ name: String) throws -> SessionExport {
+  mutating func record(_ name: String) async throws -> SessionExport {
     guard !FileManager.default.fileExists(atPath: name) else {
       do {
         return try SessionExport(try TextFile.read(name, limit: Self.fileLimit))
@@ -39,12 +39,12 @@ struct RecordArchive {
     if name.contains("/") || name.contains(".") { throw CommandFailure("there is no file \(name)") }
     let archive = try database()
     do {
-      let events = try archive.events(of: SessionID(name))
+      let events = try await archive.events(of: SessionID(name))
       guard !events.isEmpty else { throw CommandFailure("there is no file and no session \(name)") }
       var record = SessionExport(
         session: SessionID(name),
         lines: events.map(RecordedLine.init))
-      try addDialogs(to: &record, from: archive)
+      try await addDialogs(to: &record, from: archive)
       return record
     } catch let error as StorageError {
       throw CommandFailure("\(error)")
@@ -52,14 +52,14 @@ struct RecordArchive {
   }
 
   /// The texts that the call was pinned to, as far as they are kept; all of them, or none.
-  private func addDialogs(to record: inout SessionExport, from archive: SQLiteArchive) throws {
+  private func addDialogs(to record: inout SessionExport, from archive: SessionArchive) async throws {
     guard let first = record.lines.first, let start = try? SessionStart(first.entry, session: record.session) else {
       return
     }
     let wanted = [(start.dialogName, start.dialogDigest)] + start.subDialogs.sorted { $0.key < $1.key }
     var sources: [SessionExport.Source] = []
     for (name, digest) in wanted {
-      guard let version = try archive.dialog(digest: digest) else { return }
+      guard let version = try await archive.dialog(digest: digest) else { return }
       sources.append(
         SessionExport.Source(
           name: name, digest: digest,
@@ -69,7 +69,7 @@ struct RecordArchive {
     record.dialogs = sources
   }
 
-  private mutating func database() throws -> SQLiteArchive {
+  private mutating func database() throws -> SessionArchive {
     if let archive { return archive }
     let loaded: ConfigurationLoader.Loaded
     do {
@@ -81,7 +81,7 @@ struct RecordArchive {
       throw CommandFailure("sessions can only be looked up in a SQLite database (storage.database)")
     }
     do {
-      let opened = try SQLiteArchive(path: path)
+      let opened = try SessionArchive(path: path)
       archive = opened
       return opened
     } catch {

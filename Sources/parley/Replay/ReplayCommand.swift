@@ -6,7 +6,7 @@ import FoundationEssentials
 import Settings
 import Storage
 
-struct ReplayCommand: ParsableCommand {
+struct ReplayCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "replay",
     abstract: "Run recorded sessions again and compare every step; exit 3 at the first difference.",
@@ -44,12 +44,12 @@ struct ReplayCommand: ParsableCommand {
     }
   }
 
-  func run() throws {
+  func run() async throws {
     var archive = RecordArchive(config: config)
     var differing = 0
-    let names = all ? try archive.endedSessions() : sessions
+    let names = all ? try await archive.endedSessions() : sessions
     for name in names {
-      let record = try archive.record(name)
+      let record = try await archive.record(name)
       guard record.wasAnswered else {
         report(name, ["outcome": "not_answered"], "\(name): the call was not answered; nothing to replay")
         continue

@@ -66,7 +66,7 @@ final class Gateway: Sendable {
     // Storage: the record of calls, the versions of dialogs, and the way back from the API to a call.
     try makeFolder(settings.storage.dataDir)
     try makeFolder(settings.storage.objectsPath)
-    let stores = try Stores.open(settings.storage, logger: logger)
+    let stores = try await DatabaseStores.open(settings.storage, logger: logger)
     undo.add(stores.close)
     let store = stores.sessions
     let commands = MemoryCommandBus()
@@ -85,9 +85,9 @@ final class Gateway: Sendable {
     // Dialogs: without one, no call can be answered, and a mistake in one is the likeliest thing to be wrong.
     let serving = NIOLockedValueBox<ConversationService?>(nil)
     let keeper = CatalogKeeper(
-      folder: settings.runtime.dialogDir, store: stores.dialogs, metrics: CatalogMetrics(metrics), logger: logger,
+      folder: settings.runtime.dialogDir, library: stores.dialogs, metrics: CatalogMetrics(metrics), logger: logger,
       documents: { await librarian.names },
-      onChange: { catalog in serving.withLockedValue { $0 }?.replaceCatalog(catalog) })
+      onChange: { catalogs in serving.withLockedValue { $0 }?.replaceCatalogs(catalogs) })
     let catalog = try await loadDialogs(keeper, settings.runtime.dialogDir)
 
     // Integration: asks the customer's backends, serves the API.
@@ -110,8 +110,9 @@ final class Gateway: Sendable {
 
     // Runtime: the dialogs of calls.
     let runtime = ConversationService(
-      configuration: RuntimeConfiguration(settings.runtime), catalog: catalog, integration: integration.hooks,
-      store: store, commands: commands, models: models ?? NoModelService(),
+      configuration: RuntimeConfiguration(settings.runtime), catalogs: await keeper.catalogs,
+      numbers: stores.numbers, integration: integration.hooks, store: store, commands: commands,
+      models: models ?? NoModelService(),
       knowledge: Knowledge(stores.documents) { await embeddings?.vector(of: $0) }, metrics: RuntimeMetrics(metrics),
       logger: logger)
     serving.withLockedValue { $0 = runtime }

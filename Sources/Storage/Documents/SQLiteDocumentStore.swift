@@ -3,33 +3,42 @@ import FoundationEssentials
 import GRDB
 
 extension Schema {
-  static let documentTables = """
-    CREATE TABLE documents (name TEXT PRIMARY KEY NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;
+  static let documentTables = [
+    "CREATE TABLE documents (name TEXT PRIMARY KEY NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID",
+    """
     CREATE TABLE passages (
       id INTEGER PRIMARY KEY AUTOINCREMENT,
       document TEXT NOT NULL,
       heading TEXT NOT NULL,
       text TEXT NOT NULL
-    );
-    CREATE INDEX passages_by_document ON passages (document);
+    )
+    """,
+    "CREATE INDEX passages_by_document ON passages (document)",
+    """
     CREATE VIRTUAL TABLE passage_index USING fts5(
-      heading, text, content = 'passages', content_rowid = 'id', tokenize = 'porter unicode61 remove_diacritics 2');
+      heading, text, content = 'passages', content_rowid = 'id', tokenize = 'porter unicode61 remove_diacritics 2')
+    """,
+    """
     CREATE TABLE passage_vectors (
       passage INTEGER NOT NULL,
       model TEXT NOT NULL,
       vector BLOB NOT NULL,
       PRIMARY KEY (passage, model)
-    ) WITHOUT ROWID;
+    ) WITHOUT ROWID
+    """,
+    """
     CREATE TRIGGER passage_added AFTER INSERT ON passages BEGIN
       INSERT INTO passage_index (rowid, heading, text) VALUES (new.id, new.heading, new.text);
-    END;
+    END
+    """,
+    """
     CREATE TRIGGER passage_removed AFTER DELETE ON passages BEGIN
       INSERT INTO passage_index (passage_index, rowid, heading, text)
       VALUES ('delete', old.id, old.heading, old.text);
       DELETE FROM passage_vectors WHERE passage = old.id;
-    END;
-
-    """
+    END
+    """,
+  ]
 }
 
 /// Documents in SQLite with FTS5 (BM25) and, where there is an embedding model, vectors that are compared one by one: some
@@ -42,7 +51,7 @@ public final class SQLiteDocumentStore: DocumentStore {
 
   /// A store that lives in memory and forgets everything.
   public static func inMemory() throws(StorageError) -> SQLiteDocumentStore {
-    SQLiteDocumentStore(try Schema.inMemory())
+    SQLiteDocumentStore(try SQLiteDatabase.inMemory([Schema.documents]).writer)
   }
 
   // MARK: Changing

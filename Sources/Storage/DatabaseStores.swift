@@ -1,0 +1,126 @@
+import Base
+import FoundationEssentials
+import GRDB
+import Logging
+
+/// One database, brought to the current schema, and everything that is kept in it.
+public struct DatabaseStores: Sendable {
+  public var database: any SQLDatabase
+  public var sessions: SQLSessionStore
+  public var dialogs: SQLDialogLibrary
+  public var numbers: SQLNumberStore
+  public var documents: any DocumentStore
+  /// Writes what waits and gives the database up.
+  public var close: @Sendable () async -> Void
+
+  /// What to do with sessions that a crash left open.
+  public enum OpenSessions: Sendable {
+    /// The calls died with the process: their sessions are ended, in the directory and in their records.
+    case end
+    /// They stay open for whoever resumes them; see ``SessionStore/openSessions()``.
+    case keep
+  }
+
+  /// A database in memory: nothing outlives the process.
+  public static func inMemory(logger: Logger) throws(StorageError) -> DatabaseStores {
+    let database = try SQLiteDatabase.inMemory()
+    return DatabaseStores(database, SQLiteDocumentStore(database.writer), logger: logger) {}
+  }
+
+  /// One SQLite file, owned by one process; made where there is none.
+  ///
+  /// Reads run beside the writer (WAL). `synchronous` is NORMAL: nothing is lost when the process dies, and at most the last
+  /// moments when the machine does, which spares every batch a wait for the disk.
+  /// - Parameters:
+  ///   - path: its folder is made where there is none, for the owner only.
+  ///   - nowMs: wall-clock milliseconds, for the end of sessions that a crash left open.
+  ///   - queueLimit: writes of the record that may wait for the disk.
+  /// - Throws: one sentence that names the file.
+  public static func sqlite(
+    path: String, nowMs: Int64, openSessions: OpenSessions = .end, queueLimit: Int = StorageLimits.pendingWrites,
+    logger: Logger
+  ) async throws(StorageError) -> DatabaseStores {
+    let file = try SQLiteFile(path: path)
+    do {
+      try file.database.migrate(Schema.migrations, nowMs: nowMs)
+      if openSessions == .end {
+        let ended = try file.database.writeNow { database in
+          let open = try SessionRows.openSessions(database)
+          try SessionRows.end(open, nowMs: nowMs, database)
+          try database.run("DELETE FROM snapshots")
+          return open.count
+        }
+        if ended > 0 {
+          logger.notice("ended the sessions that a crash left open", metadata: ["sessions": "\(ended)"])
+        }
+      }
+    } catch {
+      throw StorageError(.cannotOpen, "the database \(path) cannot be opened: \(StorageError.reason(error))")
+    }
+    let stores = DatabaseStores(
+      file.database, SQLiteDocumentStore(file.database.writer), queueLimit: queueLimit, logger: logger
+    ) {
+      do {
+        try file.database.close()
+      } catch {
+        logger.warning("the database did not close", metadata: ["error": "\(error)"])
+      }
+      file.lock.release()
+    }
+    do {
+      try await stores.numbers.reload()
+    } catch {
+      throw StorageError(.cannotOpen, "the database \(path) cannot be read: \(error)")
+    }
+    return stores
+  }
+
+  init(
+    _ database: any SQLDatabase, _ documents: any DocumentStore, instance: String = "",
+    queueLimit: Int = StorageLimits.pendingWrites, logger: Logger, close: @escaping @Sendable () async -> Void
+  ) {
+    self.database = database
+    self.documents = documents
+    let sessions = SQLSessionStore(database, instance: instance, queueLimit: queueLimit, logger: logger)
+    let dialogs = SQLDialogLibrary(database)
+    self.sessions = sessions
+    self.dialogs = dialogs
+    numbers = SQLNumberStore(database)
+    self.close = {
+      await sessions.close()
+      dialogs.close()
+      await close()
+    }
+  }
+}
+
+/// A SQLite file and its lock.
+struct SQLiteFile: Sendable {
+  let database: SQLiteDatabase
+  let lock: FileLock
+
+  init(path: String) throws(StorageError) {
+    do {
+      let folder = path.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+      if !folder.isEmpty, !FileManager.default.fileExists(atPath: folder) {
+        try FileManager.default.createDirectory(
+          atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o750])
+      }
+    } catch {
+      throw StorageError(
+        .cannotOpen, "the folder of the database \(path) cannot be made: \(StorageError.reason(error))")
+    }
+    lock = try FileLock(path: path + ".lock", what: path)
+    var configuration = GRDB.Configuration()
+    configuration.maximumReaderCount = 4
+    configuration.busyMode = .timeout(5)
+    configuration.prepareDatabase { database in
+      try database.execute(sql: "PRAGMA synchronous = NORMAL")
+    }
+    do {
+      database = SQLiteDatabase(try DatabasePool(path: path, configuration: configuration))
+    } catch {
+      throw StorageError(.cannotOpen, "the database \(path) cannot be opened: \(StorageError.reason(error))")
+    }
+  }
+}

@@ -1,0 +1,223 @@
+import Base
+
+/// What is asked of the tables of sessions.
+enum SessionRows {
+  // MARK: Events
+
+  /// Writers of the log of several processes come one after the other, so that the places of events are the order of their
+  /// commits: a reader that goes on after a place never misses an event that was written before.
+  static func beginWriting(_ database: any SQLConnection) throws {
+    if database.dialect == .postgres { _ = try database.rows("SELECT pg_advisory_xact_lock(7261648201)") }
+  }
+
+  /// - Returns: false where an event of that name is there already.
+  static func insert(_ event: SessionEvent, _ database: any SQLConnection) throws -> Bool {
+    try database.run(
+      """
+      INSERT INTO events (event_id, session_id, sequence, type, timestamp_ms, dialog_name, tenant, fields)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING
+      """,
+      [
+        .text(event.eventID), .text(event.session.value), .int(event.sequence), .text(event.type),
+        .int(event.timestampMs), .text(event.dialogName), .text(event.tenant), .text(JSON.encode(.map(event.fields))),
+      ]) > 0
+  }
+
+  static func events(
+    of session: SessionID, tenant: String?, after sequence: Int64, limit: Int, _ database: any SQLConnection
+  ) throws -> [SessionEvent] {
+    try database.rows(
+      "SELECT * FROM events WHERE session_id = ? AND sequence > ? ORDER BY sequence LIMIT ?",
+      [.text(session.value), .int(sequence), clamp(limit)]
+    ).map(event).filter { tenant == nil || $0.tenant == tenant }
+  }
+
+  static func events(
+    tenant: String?, after eventID: String?, limit: Int, _ database: any SQLConnection
+  ) throws -> [SessionEvent] {
+    var place: Int64 = 0
+    if let eventID {
+      if let known = try database.row("SELECT place FROM events WHERE event_id = ?", [.text(eventID)]) {
+        place = try known.int("place")
+      } else {
+        // An event that is gone: from the first one that is younger by its name.
+        let next = try database.row("SELECT MIN(place) AS place FROM events WHERE event_id > ?", [.text(eventID)])
+        guard let first = try next?.optionalInt("place") else { return [] }
+        place = first - 1
+      }
+    }
+    let rows =
+      if let tenant {
+        try database.rows(
+          "SELECT * FROM events WHERE tenant = ? AND place > ? ORDER BY place LIMIT ?",
+          [.text(tenant), .int(place), clamp(limit)])
+      } else {
+        try database.rows("SELECT * FROM events WHERE place > ? ORDER BY place LIMIT ?", [.int(place), clamp(limit)])
+      }
+    return try rows.map(event)
+  }
+
+  private static func event(_ row: SQLRow) throws -> SessionEvent {
+    var fields: [String: Value]?
+    if case .text(let text)? = row.values["fields"] { fields = map(text) }
+    return SessionEvent(
+      eventID: try row.text("event_id"), type: try row.text("type"), sequence: try row.int("sequence"),
+      session: SessionID(try row.text("session_id")), timestampMs: try row.int("timestamp_ms"),
+      dialogName: try row.text("dialog_name"), tenant: try row.text("tenant"),
+      fields: fields ?? [SessionEvent.damaged: true])
+  }
+
+  // MARK: Sessions
+
+  private static let columns = [
+    "session_id", "tenant", "ended", "instance", "state", "direction", "caller_id", "called_number", "dialog_name",
+    "dialog_version", "dialog_number", "dialog_digest", "current_state", "variables", "started_at_ms", "answered_at_ms",
+    "ended_at_ms", "end_reason", "quality", "latency", "outcome",
+  ]
+  private static let upsert =
+    "INSERT INTO sessions (\(columns.joined(separator: ", "))) VALUES "
+    + "(\(columns.map { _ in "?" }.joined(separator: ", "))) ON CONFLICT (session_id) DO UPDATE SET "
+    + columns.dropFirst().map { "\($0) = excluded.\($0)" }.joined(separator: ", ")
+
+  static func replace(_ summary: SessionSummary, instance: String, _ database: any SQLConnection) throws {
+    try database.run(
+      upsert,
+      [
+        .text(summary.session.value), .text(summary.tenant), SQLValue(summary.state == .ended), .text(instance),
+        .text(summary.state.rawValue), .text(summary.direction), .text(summary.callerID), .text(summary.calledNumber),
+        .text(summary.dialogName), .text(summary.dialogVersion), SQLValue(summary.dialogNumber),
+        .text(summary.dialogDigest), .text(summary.currentState), .text(JSON.encode(.map(summary.variables))),
+        .int(summary.startedAtMs), SQLValue(summary.answeredAtMs), SQLValue(summary.endedAtMs),
+        SQLValue(summary.endReason), .text(JSON.encode(.map(summary.quality))),
+        .text(JSON.encode(.map(summary.latency))), .text(JSON.encode(.map(summary.outcome))),
+      ])
+    if summary.state == .ended {
+      try database.run("DELETE FROM snapshots WHERE session_id = ?", [.text(summary.session.value)])
+    }
+  }
+
+  static func session(_ id: SessionID, tenant: String?, _ database: any SQLConnection) throws -> SessionSummary? {
+    try database.row("SELECT * FROM sessions WHERE session_id = ?", [.text(id.value)]).map(summary)
+      .flatMap { tenant == nil || $0.tenant == tenant ? $0 : nil }
+  }
+
+  static func openSessions(_ database: any SQLConnection) throws -> [SessionSummary] {
+    try database.rows("SELECT * FROM sessions WHERE ended = 0 ORDER BY started_at_ms, session_id").map(summary)
+  }
+
+  /// One walk along an index that begins with the tenant: its cost is the page, not the table.
+  static func sessions(_ query: SessionQuery, _ database: any SQLConnection) throws -> [SessionSummary] {
+    let (sql, arguments) = try statement(query, database)
+    return try database.rows(sql, arguments).map(summary)
+  }
+
+  static func statement(_ query: SessionQuery, _ database: any SQLConnection) throws -> (String, [SQLValue]) {
+    var sql = "SELECT * FROM sessions WHERE tenant = ? AND ended = ?"
+    var arguments: [SQLValue] = [.text(query.tenant), SQLValue(query.ended)]
+    func narrow(_ condition: String, _ values: SQLValue...) {
+      sql += " AND " + condition
+      arguments += values
+    }
+    if let dialog = query.dialog { narrow("dialog_name = ?", .text(dialog)) }
+    if let caller = query.callerID { narrow("caller_id = ?", .text(caller)) }
+    if let called = query.calledNumber { narrow("called_number = ?", .text(called)) }
+    if let from = query.startedFromMs { narrow("started_at_ms >= ?", .int(from)) }
+    if let before = query.startedBeforeMs { narrow("started_at_ms < ?", .int(before)) }
+    if let cursor = query.cursor {
+      let start = try database.row(
+        "SELECT started_at_ms FROM sessions WHERE session_id = ? AND tenant = ?",
+        [.text(cursor.value), .text(query.tenant)])
+      guard let start else { throw StorageError(.unknownCursor, "no session \(cursor)") }
+      narrow("(started_at_ms, session_id) < (?, ?)", .int(try start.int("started_at_ms")), .text(cursor.value))
+    }
+    return (sql + " ORDER BY started_at_ms DESC, session_id DESC LIMIT ?", arguments + [clamp(query.limit)])
+  }
+
+  private static func summary(_ row: SQLRow) throws -> SessionSummary {
+    // What is damaged in one call hides neither the rest of it nor another.
+    func members(_ column: String) -> [String: Value] {
+      if case .text(let text)? = row.values[column] { map(text) ?? [:] } else { [:] }
+    }
+    return SessionSummary(
+      session: SessionID(try row.text("session_id")), tenant: try row.text("tenant"),
+      state: SessionSummary.State(rawValue: try row.text("state")) ?? .ended, direction: try row.text("direction"),
+      callerID: try row.text("caller_id"), calledNumber: try row.text("called_number"),
+      dialogName: try row.text("dialog_name"), dialogVersion: try row.text("dialog_version"),
+      dialogNumber: Int(try row.int("dialog_number")), dialogDigest: try row.text("dialog_digest"),
+      currentState: try row.text("current_state"), variables: members("variables"),
+      startedAtMs: try row.int("started_at_ms"), answeredAtMs: try row.optionalInt("answered_at_ms"),
+      endedAtMs: try row.optionalInt("ended_at_ms"), endReason: try row.optionalText("end_reason"),
+      quality: members("quality"), latency: members("latency"), outcome: members("outcome"))
+  }
+
+  // MARK: Snapshots
+
+  static func replace(_ snapshot: SessionSnapshot, _ database: any SQLConnection) throws {
+    // Neither after the end nor in the place of a newer one.
+    try database.run(
+      """
+      INSERT INTO snapshots (session_id, sequence, checksum, data)
+      SELECT ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM sessions WHERE session_id = ? AND ended = 1)
+      ON CONFLICT (session_id) DO UPDATE
+      SET sequence = excluded.sequence, checksum = excluded.checksum, data = excluded.data
+      WHERE excluded.sequence >= snapshots.sequence
+      """,
+      [
+        .text(snapshot.session.value), .int(snapshot.sequence), .int(checksum(snapshot.data)), .bytes(snapshot.data),
+        .text(snapshot.session.value),
+      ])
+  }
+
+  /// nil: there is none; an empty optional: it is damaged.
+  static func snapshot(of session: SessionID, _ database: any SQLConnection) throws -> SessionSnapshot?? {
+    let row = try database.row(
+      "SELECT sequence, checksum, data FROM snapshots WHERE session_id = ?", [.text(session.value)])
+    guard let row else { return .none }
+    let bytes = try row.bytes("data")
+    guard checksum(bytes) == (try row.int("checksum")) else { return .some(nil) }
+    return .some(SessionSnapshot(session: session, sequence: try row.int("sequence"), data: bytes))
+  }
+
+  /// FNV-1a: tells damage, cheaply enough for every step of a call.
+  private static func checksum(_ bytes: [UInt8]) -> Int64 {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+    return Int64(bitPattern: hash)
+  }
+
+  // MARK: After a crash
+
+  /// Ends these sessions in the directory and in their records, because nobody holds them any more.
+  static func end(_ sessions: [SessionSummary], nowMs: Int64, _ database: any SQLConnection) throws {
+    var random = SeededRandom.fromSystem()
+    for var summary in sessions {
+      let last = try database.row(
+        "SELECT * FROM events WHERE session_id = ? ORDER BY sequence DESC LIMIT 1", [.text(summary.session.value)]
+      ).map(event)
+      let wasTerminated = last?.type == "call_terminated"
+      summary.state = .ended
+      // The last sign of life is the best that is known of the end.
+      summary.endedAtMs = last?.timestampMs ?? summary.startedAtMs
+      summary.endReason = wasTerminated ? last?.fields["reason"]?.stringValue ?? "error" : "error"
+      try replace(summary, instance: "", database)
+      guard let last, !wasTerminated else { continue }
+      let from = summary.answeredAtMs ?? summary.startedAtMs
+      _ = try insert(
+        SessionEvent(
+          eventID: ULID.make(unixMilliseconds: nowMs, using: &random), type: "call_terminated",
+          sequence: last.sequence + 1, session: summary.session, timestampMs: nowMs, dialogName: summary.dialogName,
+          tenant: last.tenant,
+          fields: [
+            "reason": "error", "duration_ms": .int(max(0, last.timestampMs - from)),
+            "message": "the gateway stopped during the call",
+          ]), database)
+    }
+  }
+
+  /// nil: the row is damaged.
+  private static func map(_ text: String) -> [String: Value]? {
+    if case .map(let map)? = try? JSON.decode(text) { map } else { nil }
+  }
+
+  private static func clamp(_ limit: Int) -> SQLValue { SQLValue(min(max(0, limit), StorageLimits.page)) }
+}
