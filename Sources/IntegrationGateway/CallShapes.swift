@@ -37,17 +37,7 @@ enum EventShape {
     "recording_ready", "transcript_ready", "quality", "custom_event", "error",
   ]
 
-  static func value(_ event: SessionEvent) -> Value {
-    var map = event.fields
-    map["event_id"] = .string(event.eventID)
-    map["type"] = .string(event.type)
-    map["sequence"] = .int(event.sequence)
-    map["session_id"] = .string(event.session.value)
-    map["timestamp"] = .string(WallClock.text(unixMilliseconds: event.timestampMs))
-    map["dialog_name"] = .string(event.dialogName)
-    map["tenant"] = .string(event.tenant)
-    return .map(map)
-  }
+  static func value(_ event: SessionEvent) -> Value { event.envelope }
 }
 
 /// What was said in a call, from its record alone: the caller's final transcripts, and of the gateway's prompts what was
