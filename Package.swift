@@ -90,13 +90,14 @@ let package = Package(
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
       ] + shared + nio),
+    room("Worker", ["Outbound"] + shared + nio),
 
     // The command line: the only place where roles are put together.
     .executableTarget(
       name: "parley",
       dependencies: [
         "SIP", "SDP", "RTP", "Audio", "Turns", "Dialogs", "MediaIO", "MediaGateway", "SpeechGateway",
-        "ConversationRuntime", "IntegrationGateway", "Outbound", "CPocketSphinx", "CBuildStamp",
+        "ConversationRuntime", "IntegrationGateway", "Outbound", "Worker", "CPocketSphinx", "CBuildStamp",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ] + shared + nio,
       exclude: ["README.md"],
@@ -139,6 +140,7 @@ let package = Package(
         .product(name: "NIOHTTP1", package: "swift-nio"),
       ] + nio),
     tests("TelemetryTests", ["Telemetry", "Settings", "Base", logging] + nio),
+    tests("WorkerTests", ["Worker", "Outbound", "ScriptedServers"] + shared + nio),
     tests(
       "IntegrationGatewayTests",
       [

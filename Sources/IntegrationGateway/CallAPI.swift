@@ -16,6 +16,7 @@ final class CallAPI: Sendable {
   let directory: any SessionDirectory
   let commands: any CommandBus
   let dialogs: any DialogLibrary
+  let webhooks: WebhookRoutes?
   /// Dialogs that are being tried out now.
   let simulations = Places()
   let logger: Logger
@@ -25,13 +26,15 @@ final class CallAPI: Sendable {
 
   init(
     configuration: IntegrationConfiguration, eventLog: any EventLog, directory: any SessionDirectory,
-    commands: any CommandBus, dialogs: any DialogLibrary, logger: Logger
+    commands: any CommandBus, dialogs: any DialogLibrary, webhooks: WebhookDesk? = nil,
+    logger: Logger
   ) {
     self.configuration = configuration
     self.eventLog = eventLog
     self.directory = directory
     self.commands = commands
     self.dialogs = dialogs
+    self.webhooks = webhooks.map { WebhookRoutes(desk: $0) }
     self.logger = logger
     traffic = Traffic()
     streams = EventStreams(

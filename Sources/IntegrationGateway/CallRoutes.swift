@@ -69,7 +69,7 @@ extension CallAPI {
       APIRoute(
         method: .get, path: "/openapi.json", summary: "This description", isOpen: true, answer: "OpenAPI 3.1",
         handle: { [self] _ in .json(openAPI) }),
-    ] + dialogRoutes
+    ] + dialogRoutes + (webhooks?.routes ?? [])
   }
 
   static let limit = APIRoute.Field(

@@ -24,6 +24,7 @@ extension Decoding {
         together("integration.services.\(name).retry: initial_backoff is longer than max_backoff")
       }
     }
+    check(api.webhooks)
     check(configuration.runtime.llm)
     let turn = configuration.speech
     if turn.vad.minSilenceMs > turn.turn.maxSilenceMs {
@@ -44,7 +45,7 @@ extension Decoding {
     }
   }
 
-  private mutating func together(_ message: String, code: String = ConfigurationCode.contradiction) {
+  mutating func together(_ message: String, code: String = ConfigurationCode.contradiction) {
     problems.append(Diagnostic(code: code, severity: .error, file: file, position: nil, message: message))
   }
 

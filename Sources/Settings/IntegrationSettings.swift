@@ -13,6 +13,7 @@ public struct IntegrationSettings: Sendable, Hashable {
   public var services: [String: Service] = [:]
   /// What the gateway may reach.
   public var outbound = OutboundSettings()
+  public var webhooks = WebhookSettings()
 
   /// One entry of `integration.services`: a customer's backend.
   public struct Service: Sendable, Hashable {

@@ -4,7 +4,9 @@ import Testing
 /// The rules of docs/architecture.md, read off the sources themselves.
 @Suite struct Doors {
   private static let pure: Set = ["Base", "SIP", "SDP", "RTP", "Turns", "Dialogs"]
-  private static let services: Set = ["MediaGateway", "SpeechGateway", "ConversationRuntime", "IntegrationGateway"]
+  private static let services: Set = [
+    "MediaGateway", "SpeechGateway", "ConversationRuntime", "IntegrationGateway", "Worker",
+  ]
   private static let nio: Set = ["NIOCore", "NIOPosix", "NIOConcurrencyHelpers", "NIOHTTP1"]
   private static let shared: Set = ["Base", "CallLink", "Storage", "Telemetry", "Settings"]
   private static let platform: Set = ["FoundationEssentials", "Glibc", "Musl", "Dispatch"]
@@ -33,6 +35,7 @@ import Testing
       "Dialogs", "Outbound", "Hummingbird", "HummingbirdCore", "HTTPTypes", "AsyncHTTPClient", "Logging",
       "ServiceLifecycle",
     ]),
+    "Worker": platform.union(nio).union(shared).union(["Outbound", "Logging"]),
     "ScriptedServers": nio.union(["Base"]),
     "TestKit": ["Base", "SIP", "SDP", "RTP", "Audio"],
   ]

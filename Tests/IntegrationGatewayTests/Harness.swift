@@ -52,7 +52,8 @@ struct Gateway {
     let metrics = VoiceMetrics()
     let service = IntegrationService(
       configuration: configuration, eventLog: store, directory: store, commands: bus, dialogs: library,
-      outbound: .loopback, metrics: metrics, group: MultiThreadedEventLoopGroup.singleton, logger: quiet)
+      webhooks: try WebhookDesk.forTests(), outbound: .loopback, metrics: metrics,
+      group: MultiThreadedEventLoopGroup.singleton, logger: quiet)
     let port = try await service.start()
     do {
       try await body(Gateway(service: service, port: port, store: store, library: library, bus: bus, metrics: metrics))

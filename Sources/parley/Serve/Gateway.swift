@@ -90,13 +90,19 @@ final class Gateway: Sendable {
       onChange: { catalogs in serving.withLockedValue { $0 }?.replaceCatalogs(catalogs) })
     let catalog = try await loadDialogs(keeper, settings.runtime.dialogDir)
 
+    // Worker: tells webhooks of events. Its part in the API is made first.
+    let worker = WorkerRole(
+      settings: settings.integration, database: stores.database, log: store, outbound: outbound,
+      metrics: metrics.registry, logger: logger)
+
     // Integration: asks the customer's backends, serves the API.
     let tokens = try apiTokens(settings)
     var integrationConfiguration = IntegrationConfiguration(settings: settings.integration, tokens: tokens.all)
     integrationConfiguration.product = "Parley/\(Build.version)"
     let integration = IntegrationService(
       configuration: integrationConfiguration, eventLog: store, directory: store, commands: commands,
-      dialogs: stores.dialogs, outbound: outbound, metrics: metrics, group: group, logger: logger)
+      dialogs: stores.dialogs, webhooks: worker.desk, outbound: outbound, metrics: metrics, group: group,
+      logger: logger)
     undo.add { await integration.stop() }
     let apiPort = try await integration.start()
 
@@ -143,11 +149,14 @@ final class Gateway: Sendable {
       metrics: MediaMetrics(metrics), logger: logger)
     try await media.start()
     undo.add { await media.stop() }
+    let work = worker.start()
     health.started()
 
     return Gateway(
       health: health, telemetry: telemetry,
       closeStore: {
+        work.cancel()
+        await work.value
         await outbound.shutdown()
         await stores.close()
       }, integration: integration,
