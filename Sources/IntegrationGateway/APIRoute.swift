@@ -52,27 +52,12 @@ struct APIRoute: Sendable {
   /// Media types of the answer, the usual one first.
   var answerTypes = ["application/json"]
   var isStream = false
-  var handle: @Sendable (APIRequest) async throws -> APIAnswer
-
-  /// The values of the segments in braces; nil: another path. `segments` are percent-decoded already.
-  func match(_ segments: [String]) -> [String: String]? {
-    let own = path.split(separator: "/")
-    guard own.count == segments.count else { return nil }
-    var values: [String: String] = [:]
-    for (pattern, segment) in zip(own, segments) {
-      if pattern.hasPrefix("{") {
-        values[String(pattern.dropFirst().dropLast())] = segment
-      } else if pattern != segment {
-        return nil
-      }
-    }
-    return values
-  }
+  /// Serves a WebSocket that a GET has opened; when this returns, the socket is closed. A problem that is thrown is the
+  /// reason of the close frame.
+  var socket: (@Sendable (APIRequest, APISocket) async throws -> Void)?
+  var handle: @Sendable (APIRequest) async throws -> APIAnswer = { _ in throw APIProblem.onlyWebSocket }
 
   var takesFile: Bool { if case .file = payload { true } else { false } }
-
-  /// A route without parameters is tried first.
-  var isLiteral: Bool { !path.contains("{") }
 }
 
 /// A request that has passed its checks.
@@ -121,18 +106,26 @@ struct APIProblem: Error, Sendable {
     self.more = more
   }
 
+  static let onlyWebSocket = APIProblem(
+    .upgradeRequired, "websocket_only", "this is a WebSocket: ask for an upgrade",
+    headers: [.upgrade: "websocket", .secWebSocketVersion: "13"])
+
   static func badRequest(_ detail: String) -> APIProblem { APIProblem(.badRequest, "invalid_request", detail) }
 
-  var response: Response {
+  /// The document.
+  var body: ByteBuffer {
     var members = more
     members["type"] = .string("urn:parley:problem:\(code)")
     members["title"] = .string(status.reasonPhrase)
     members["status"] = .int(Int64(status.code))
     members["detail"] = .string(detail)
+    return ByteBuffer(string: JSON.encode(.map(members)))
+  }
+
+  var response: Response {
     var headers = headers
     headers[.contentType] = "application/problem+json"
-    return Response(
-      status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(string: JSON.encode(.map(members)))))
+    return Response(status: status, headers: headers, body: .init(byteBuffer: body))
   }
 }
 

@@ -22,6 +22,9 @@ final class CallAPI: Sendable {
   let logger: Logger
   let streams: EventStreams
   private let traffic: Traffic
+  private let sockets = OpenSockets()
+  /// Made at the first request: the routes know this object.
+  private let table = NIOLockedValueBox<RouteTable?>(nil)
   private let answers = RememberedAnswers(limit: APILimits.rememberedAnswers)
 
   init(
@@ -38,15 +41,28 @@ final class CallAPI: Sendable {
     self.logger = logger
     traffic = Traffic()
     streams = EventStreams(
-      log: eventLog, keepAlive: configuration.keepAliveInterval, buffer: configuration.streamBuffer, traffic: traffic,
-      logger: logger)
+      log: eventLog,
+      hub: EventHub(
+        log: eventLog, keepAlive: configuration.keepAliveInterval, limit: configuration.streamBuffer,
+        seats: configuration.limits.streams),
+      traffic: traffic, logger: logger)
   }
 
   /// Refuses from now on, ends the streams, and waits for the answers that are under way.
   func stop(limit: Duration) async {
     traffic.close()
     streams.stop()
+    sockets.stop()
     await traffic.empty(limit: limit)
+    // The routes hold on to this object.
+    table.withLockedValue { $0 = nil }
+  }
+
+  var routeTable: RouteTable {
+    if let made = table.withLockedValue({ $0 }) { return made }
+    let made = RouteTable(routes)
+    table.withLockedValue { $0 = made }
+    return made
   }
 
   func respond(to request: Request, channel: any Channel) async -> Response {
@@ -82,25 +98,23 @@ final class CallAPI: Sendable {
   }
 
   private func route(_ request: Request, _ channel: any Channel) async throws -> Response {
-    let segments = try request.uri.path.split(separator: "/").map { segment in
-      guard let text = APIInput.decode(segment, plusIsSpace: false) else {
-        throw APIProblem.badRequest("the path is not percent-encoded UTF-8")
-      }
-      return text
-    }
-    let fitting = Self.matches(segments, in: routes)
-    guard let first = fitting.first else {
-      // Whoever has no token learns nothing, not even which paths there are.
-      _ = try authorize(request)
-      throw APIProblem(.notFound, "not_found", "there is no \(request.uri.path)")
-    }
-    let principal =
-      first.route.isOpen ? Principal(id: "", tenant: Principal.defaultTenant, roles: []) : try authorize(request)
-    guard let (route, path) = fitting.first(where: { $0.route.method == request.method }) else {
-      let methods = fitting.map { $0.route.method.rawValue }.joined(separator: ", ")
+    let (place, path) = try find(request)
+    guard let route = place.route(request.method) else {
+      if !place.routes.allSatisfy(\.isOpen) { _ = try authorize(request) }
+      let methods = place.methods.map(\.rawValue).joined(separator: ", ")
       throw APIProblem(
         .methodNotAllowed, "method_not_allowed", "\(request.uri.path) takes \(methods)", headers: [.allow: methods])
     }
+    if route.socket != nil, request.headers[.upgrade]?.lowercased() == "websocket" {
+      // The upgrade was refused, and this says why.
+      _ = try await admit(request, channel: channel)
+      throw APIProblem(
+        .upgradeRequired, "websocket_handshake",
+        "a WebSocket is opened by the first request of a connection, with `Sec-WebSocket-Key` and version 13",
+        headers: [.upgrade: "websocket", .secWebSocketVersion: "13"])
+    }
+    let principal =
+      route.isOpen ? Principal(id: "", tenant: Principal.defaultTenant, roles: []) : try authorize(request)
     let query = try APIInput.query(request.uri.query, route.query)
     var input = APIRequest(
       principal: principal, path: path, query: query, body: [:], headers: request.headers, channel: channel,
@@ -140,12 +154,68 @@ final class CallAPI: Sendable {
     }
   }
 
-  private static func matches(
-    _ segments: [String], in routes: [APIRoute]
-  ) -> [(route: APIRoute, path: [String: String])] {
-    let all = routes.compactMap { route in route.match(segments).map { (route, $0) } }
-    let literal = all.filter { $0.0.isLiteral }
-    return literal.isEmpty ? all : literal
+  private func find(_ request: Request) throws -> (place: RouteTable.Place, path: [String: String]) {
+    let segments = try request.uri.path.split(separator: "/").map { segment in
+      guard let text = APIInput.decode(segment, plusIsSpace: false) else {
+        throw APIProblem.badRequest("the path is not percent-encoded UTF-8")
+      }
+      return text
+    }
+    guard let (place, path) = routeTable.find(segments) else {
+      // Whoever has no token learns nothing, not even which paths there are.
+      _ = try authorize(request)
+      throw APIProblem(.notFound, "not_found", "there is no \(request.uri.path)")
+    }
+    return (place, path)
+  }
+
+  // MARK: WebSockets
+
+  /// Whether a WebSocket may be opened: route, token, origin and query.
+  func admit(_ request: Request, channel: any Channel) async throws -> SocketAdmission {
+    let (place, path) = try find(request)
+    guard let route = place.route(.get), let serve = route.socket else {
+      throw APIProblem(.badRequest, "no_websocket", "\(request.uri.path) is no WebSocket")
+    }
+    var request = request
+    let offered = SocketHandshake.protocols(request.headers)
+    if request.headers[.authorization] == nil, let token = SocketHandshake.token(in: offered) {
+      var head = request.head
+      head.headerFields[.authorization] = "Bearer \(token)"
+      request = Request(head: head, body: request.body)
+    }
+    let principal = try authorize(request)
+    guard SocketHandshake.isOriginAllowed(request.headers[.origin], host: request.head.authority) else {
+      throw APIProblem(.forbidden, "foreign_origin", "a page of this origin may not open a WebSocket here")
+    }
+    let input = APIRequest(
+      principal: principal, path: path, query: try APIInput.query(request.uri.query, route.query), body: [:],
+      headers: request.headers, channel: channel, upload: request.body)
+    return SocketAdmission(
+      request: input, headers: SocketHandshake.answer(to: offered), serve: serve)
+  }
+
+  func serve(_ socket: APISocket, _ admission: SocketAdmission) async {
+    guard traffic.enter(), sockets.enter(socket.channel, limit: configuration.limits.streams) else {
+      return await socket.close(code: 1013, reason: "the gateway stops, or has as many WebSockets as it serves")
+    }
+    defer {
+      sockets.leave(socket.channel)
+      traffic.leave()
+    }
+    do {
+      try await admission.serve(admission.request, socket)
+      await socket.close()
+    } catch let problem as APIProblem {
+      await socket.close(code: 1008, reason: problem.detail)
+    } catch is ChannelError, is CancellationError {
+      return
+    } catch {
+      logger.error("a WebSocket failed", metadata: ["error": "\(error)"])
+      await socket.close(code: 1011, reason: "the request failed; the log says why")
+    }
+    // Until the client has said goodbye, too; the machine gives it a few seconds.
+    try? await socket.channel.closeFuture.get()
   }
 
   private static func response(_ answer: APIAnswer) -> Response {

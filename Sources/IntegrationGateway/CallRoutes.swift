@@ -20,16 +20,9 @@ extension CallAPI {
         ], answer: "items, next_cursor", handle: listCalls),
       APIRoute(
         method: .get, path: "/v1/calls/events", summary: "Events as they happen (server-sent events)",
-        query: [
-          APIRoute.Field(
-            name: "event_types", kind: .strings, explanation: "Only these types, with commas between them",
-            choices: EventShape.types),
-          APIRoute.Field(name: "session_id", kind: .string, explanation: "Only this call"),
-          APIRoute.Field(name: "dialog_name", kind: .string, explanation: "Only calls of this dialog"),
-          APIRoute.Field(
-            name: "include_history", kind: .boolean, explanation: "Begin with the events that are on record",
-            fallback: false),
-        ], answer: "a stream of events; `Last-Event-ID` resumes it without loss", isStream: true, handle: streamEvents),
+        query: EventRoutes.stream, answer: "a stream of events; `Last-Event-ID` resumes it without loss",
+        isStream: true,
+        socket: serveEvents, handle: streamEvents),
       APIRoute(
         method: .get, path: "/v1/calls/{id}", summary: "One call", answer: "the call", handle: showCall),
       APIRoute(
@@ -140,23 +133,6 @@ extension CallAPI {
       throw APIProblem(.notFound, "no_such_call", "there is no call `\(request.session)`")
     }
     return call
-  }
-
-  private func streamEvents(_ request: APIRequest) async throws -> APIAnswer {
-    let lastEventID = request.headers[.lastEventID].flatMap { $0.isEmpty ? nil : $0 }
-    if let lastEventID, lastEventID.utf8.count > 64 { throw APIProblem.badRequest("`Last-Event-ID` is no event's id") }
-    var types: Set<String> = []
-    if case .list(let items)? = request.query["event_types"] { types = Set(items.compactMap(\.stringValue)) }
-    let filter = EventFilter(
-      tenant: request.principal.tenant, types: types, session: request.text("session_id").map { SessionID($0) },
-      dialogName: request.text("dialog_name"))
-    let start: EventStreams.Start =
-      if let lastEventID { .after(lastEventID) } else if request.query["include_history"] == .bool(true) {
-        .beginning
-      } else {
-        .now
-      }
-    return .stream(try streams.open(filter, start: start, channel: request.channel))
   }
 
   // MARK: Acting

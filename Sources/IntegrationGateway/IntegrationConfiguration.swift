@@ -10,6 +10,8 @@ public struct IntegrationConfiguration: Sendable {
   public var keepAliveInterval: Duration = .seconds(15)
   /// Events that a reader of the stream may lag behind before it is cut off.
   public var streamBuffer = 1024
+  /// Times and numbers of connections.
+  public var limits = ConnectionLimits()
   /// The `Server` header.
   public var product = "Parley"
 
@@ -33,12 +35,14 @@ enum APILimits {
   static let dialogBodyBytes = 2 << 20
   /// Dialogs that are tried out at once: each may keep a thread busy.
   static let simulations = 2
-  /// Open connections; more wait in the backlog.
-  static let connections = 1024
-  /// Event streams at once: each holds a connection and a buffer.
-  static let streams = 256
-  /// A connection that neither sends nor receives for this long is closed, unless an answer is under way.
-  static let idleSeconds = 60
+  /// One header with its name, all of a request's, and how many.
+  static let headerBytes = 16 * 1024
+  static let headersBytes = 32 * 1024
+  static let headers = 100
+  /// A message that a WebSocket's client sends, whole or in fragments.
+  static let socketMessageBytes = 256 * 1024
+  /// Events between the log and the streams: more than one commit ever holds.
+  static let hubBuffer = 65_536
   /// What one page of a list may hold, and what it holds when nobody says.
   static let page = 500
   static let defaultPage = 50

@@ -108,18 +108,20 @@ public final class IntegrationService: Sendable {
 
   private func makeApplication(onRunning: @escaping @Sendable (any Channel) async -> Void) -> some ApplicationProtocol {
     let settings = configuration.settings
-    var channel = HTTP1Channel.Configuration(idleTimeout: .seconds(Int64(APILimits.idleSeconds)))
-    channel.httpDecoder = .init(maxHeaderFieldSize: 16 * 1024, maxHeaderListSize: 32 * 1024, maxHeaderFieldCount: 100)
+    let limits = configuration.limits
     var quiet = Logger(label: "parley.api") { _ in SwiftLogNoOpLogHandler() }
     quiet.logLevel = .critical
     return Application(
       responder: CallbackResponder { [api] (request: Request, context: APIContext) in
         await api.respond(to: request, channel: context.channel)
       },
-      server: .http1(configuration: channel),
+      server: HTTPServerBuilder { [api, limits] responder in
+        APIConnection(
+          responder: responder, api: api, limits: limits, table: ConnectionTable(limit: limits.idleConnections))
+      },
       configuration: ApplicationConfiguration(
         address: .hostname(settings.listenAddress, port: settings.apiPort), serverName: configuration.product,
-        availableConnectionsDelegate: MaximumAvailableConnections(APILimits.connections)),
+        availableConnectionsDelegate: MaximumAvailableConnections(limits.connections)),
       onServerRunning: onRunning,
       eventLoopGroupProvider: .shared(group),
       // The server's own lines say nothing that an operator could act on; requests are counted, errors answered.

@@ -5,7 +5,9 @@ extension CallAPI {
   /// OpenAPI 3.1, made of the routes that serve.
   var openAPI: Value {
     var paths: [String: [String: Value]] = [:]
-    for route in routes { paths[route.path, default: [:]][route.method.rawValue.lowercased()] = Self.operation(route) }
+    for route in routeTable.routes {
+      paths[route.path, default: [:]][route.method.rawValue.lowercased()] = Self.operation(route)
+    }
     return [
       "openapi": "3.1.0",
       "info": [

@@ -33,7 +33,7 @@ import Testing
     ]),
     "IntegrationGateway": platform.union(nio).union(shared).union([
       "Dialogs", "Outbound", "Hummingbird", "HummingbirdCore", "HTTPTypes", "AsyncHTTPClient", "Logging",
-      "ServiceLifecycle",
+      "ServiceLifecycle", "NIOWebSocket", "NIOHTTPTypes", "NIOHTTPTypesHTTP1",
     ]),
     "Worker": platform.union(nio).union(shared).union(["Outbound", "Logging"]),
     "ScriptedServers": nio.union(["Base"]),

@@ -89,7 +89,7 @@ import Testing
       let reader = try await gateway.stream()
       _ = try await reader.untilLive()
       // Appended without a pause: far more than the buffer holds before the stream can take any.
-      let big = String(repeating: "x", count: 5000)
+      let big = String(repeating: "x", count: 100_000)
       for i in 1...400 { gateway.store.append(event(i, fields: ["pad": .string(big)])) }
       var last: Int64 = 0
       var end: EventReader.Block?

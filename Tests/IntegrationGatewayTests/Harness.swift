@@ -37,7 +37,7 @@ struct Gateway {
   /// Starts one for `body` and stops it afterwards.
   static func with(
     settings: IntegrationSettings = IntegrationSettings(), keepAlive: Duration = .seconds(15), streamBuffer: Int = 1024,
-    _ body: (Gateway) async throws -> Void
+    limits: (inout ConnectionLimits) -> Void = { _ in }, _ body: (Gateway) async throws -> Void
   ) async throws {
     var settings = settings
     settings.listenAddress = "127.0.0.1"
@@ -46,6 +46,7 @@ struct Gateway {
       settings: settings, tokens: [Secret("other-token-01234567"), Secret(token)])
     configuration.keepAliveInterval = keepAlive
     configuration.streamBuffer = streamBuffer
+    limits(&configuration.limits)
     let store = try SQLSessionStore.inMemory()
     let library = try SQLDialogLibrary.inMemory()
     let bus = MemoryCommandBus()
