@@ -158,7 +158,7 @@ let package = Package(
       path: "Tests/Simulation", exclude: ["Dialogs/thorough.yaml"], swiftSettings: strict),
     .testTarget(
       name: "EndToEnd", dependencies: ["Base", "ScriptedServers", "TestKit"], path: "Tests/EndToEnd",
-      exclude: ["Scenarios"], swiftSettings: strict),
+      exclude: ["Scenarios", "schemathesis.toml"], swiftSettings: strict),
     tests("House", []),
   ],
   swiftLanguageModes: [.v6]

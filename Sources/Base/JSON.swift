@@ -69,8 +69,9 @@ public enum JSON {
   public static func decode(_ text: String) throws(ParseError) -> Value { try decode(Array(text.utf8)) }
 
   /// Reads one JSON document from UTF-8 bytes; see ``decode(_:)-(String)``.
-  public static func decode(_ bytes: [UInt8]) throws(ParseError) -> Value {
-    var reader = Reader(bytes: bytes)
+  /// - Parameter refusingDuplicates: an object with two equal keys is an error: two readers might disagree about it.
+  public static func decode(_ bytes: [UInt8], refusingDuplicates: Bool = false) throws(ParseError) -> Value {
+    var reader = Reader(bytes: bytes, refusesDuplicates: refusingDuplicates)
     reader.skipSpace()
     let value = try reader.value(depth: 0)
     reader.skipSpace()
@@ -80,6 +81,7 @@ public enum JSON {
 
   private struct Reader {
     let bytes: [UInt8]
+    let refusesDuplicates: Bool
     var at = 0
 
     func error(_ reason: String) -> ParseError { ParseError(offset: at, reason: reason) }
@@ -132,6 +134,7 @@ public enum JSON {
           guard peek == UInt8(ascii: ":") else { throw error("expected :") }
           at += 1
           skipSpace()
+          if refusesDuplicates, map[key] != nil { throw error("the key \"\(key.prefix(64))\" stands twice") }
           map[key] = try value(depth: depth + 1)
           skipSpace()
           switch peek {

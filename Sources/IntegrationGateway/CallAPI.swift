@@ -17,19 +17,22 @@ final class CallAPI: Sendable {
   let commands: any CommandBus
   let dialogs: any DialogLibrary
   let webhooks: WebhookRoutes?
+  let numbers: any NumberStore
   /// Dialogs that are being tried out now.
   let simulations = Places()
   let logger: Logger
   let streams: EventStreams
   private let traffic: Traffic
   private let sockets = OpenSockets()
+  private let origins: AllowedOrigins
   /// Made at the first request: the routes know this object.
   private let table = NIOLockedValueBox<RouteTable?>(nil)
-  private let answers = RememberedAnswers(limit: APILimits.rememberedAnswers)
+  private let answers: AnswerStore
 
   init(
     configuration: IntegrationConfiguration, eventLog: any EventLog, directory: any SessionDirectory,
-    commands: any CommandBus, dialogs: any DialogLibrary, webhooks: WebhookDesk? = nil,
+    commands: any CommandBus, dialogs: any DialogLibrary, numbers: any NumberStore, database: any SQLDatabase,
+    webhooks: WebhookDesk? = nil,
     logger: Logger
   ) {
     self.configuration = configuration
@@ -38,8 +41,11 @@ final class CallAPI: Sendable {
     self.commands = commands
     self.dialogs = dialogs
     self.webhooks = webhooks.map { WebhookRoutes(desk: $0) }
+    self.numbers = numbers
+    answers = AnswerStore(database)
     self.logger = logger
     traffic = Traffic()
+    origins = AllowedOrigins(configuration.settings.cors.allowedOrigins)
     streams = EventStreams(
       log: eventLog,
       hub: EventHub(
@@ -58,6 +64,9 @@ final class CallAPI: Sendable {
     table.withLockedValue { $0 = nil }
   }
 
+  /// Every route of the API.
+  var routes: [APIRoute] { callRoutes + dialogRoutes + numberRoutes + (webhooks?.routes ?? []) + gatewayRoutes }
+
   var routeTable: RouteTable {
     if let made = table.withLockedValue({ $0 }) { return made }
     let made = RouteTable(routes)
@@ -66,42 +75,63 @@ final class CallAPI: Sendable {
   }
 
   func respond(to request: Request, channel: any Channel) async -> Response {
-    guard traffic.enter() else {
-      return APIProblem(.serviceUnavailable, "stopping", "the gateway is stopping", headers: [.connection: "close"])
-        .response
-    }
-    let response: Response
-    do {
-      response = try await route(request, channel)
-    } catch let problem as APIProblem {
+    let id = RequestID.of(request.headers)
+    var response: Response
+    if traffic.enter() {
+      do {
+        response = try await route(request, channel)
+      } catch {
+        response = problem(of: error, request, id).response
+      }
+      // A stream's body is written after this, and counts for itself.
+      traffic.leave()
+    } else {
+      var problem = APIProblem(
+        .serviceUnavailable, "stopping", "the gateway is stopping", headers: [.connection: "close"])
+      problem.more["request_id"] = .string(id)
       response = problem.response
-    } catch let error as StorageError where error.code == .unknownCursor {
-      response = APIProblem.badRequest("`cursor` names no call: \(error)").response
-    } catch let error as StorageError where error.code == .notFound {
-      response = APIProblem(.notFound, "not_found", error.description).response
-    } catch let error as StorageError where error.code == .conflict {
-      response = APIProblem(.conflict, "conflict", error.description).response
-    } catch let error as StorageError where error.isPassing {
-      response =
-        APIProblem(
-          .serviceUnavailable, "database_unavailable", error.description, headers: [.retryAfter: "5"]
-        ).response
-    } catch let error as StorageError where error.code == .limit {
-      response = APIProblem(.unprocessableContent, "limit", error.description).response
-    } catch {
-      logger.error("a request failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
-      response = APIProblem(.internalServerError, "internal", "the request failed; the log says why").response
     }
-    // A stream's body is written after this, and counts for itself.
-    traffic.leave()
-    return response
+    response.headers[.requestID] = id
+    response.headers[.contentTypeOptions] = "nosniff"
+    origins.allow(request.headers[.origin], &response.headers)
+    return request.method == .head ? response.createHeadResponse() : response
+  }
+
+  /// What a client is told of an error.
+  private func problem(of error: any Error, _ request: Request, _ id: String) -> APIProblem {
+    var problem: APIProblem
+    switch error {
+    case let known as APIProblem: problem = known
+    case let known as StorageError where known.isPassing:
+      problem = APIProblem(
+        .serviceUnavailable, "database_unavailable", known.description, headers: [.retryAfter: "5"])
+    case let known as StorageError:
+      switch known.code {
+      case .unknownCursor:
+        problem = APIProblem(.unprocessableContent, "unknown_cursor", "`cursor` names no call: \(known)")
+      case .notFound: problem = APIProblem(.notFound, "not_found", known.description)
+      case .conflict: problem = APIProblem(.conflict, "conflict", known.description)
+      case .limit: problem = APIProblem(.unprocessableContent, "limit", known.description)
+      default: problem = failed(error, request, id)
+      }
+    default: problem = failed(error, request, id)
+    }
+    problem.more["request_id"] = .string(id)
+    return problem
+  }
+
+  private func failed(_ error: any Error, _ request: Request, _ id: String) -> APIProblem {
+    logger.error(
+      "a request failed", metadata: ["path": "\(request.uri.path)", "request_id": "\(id)", "error": "\(error)"])
+    return APIProblem(.internalServerError, "internal", "the request failed; the log says why")
   }
 
   private func route(_ request: Request, _ channel: any Channel) async throws -> Response {
     let (place, path) = try find(request)
-    guard let route = place.route(request.method) else {
+    if request.method == .options { return try options(request, place) }
+    guard let route = place.route(request.method == .head ? .get : request.method) else {
       if !place.routes.allSatisfy(\.isOpen) { _ = try authorize(request) }
-      let methods = place.methods.map(\.rawValue).joined(separator: ", ")
+      let methods = place.methods
       throw APIProblem(
         .methodNotAllowed, "method_not_allowed", "\(request.uri.path) takes \(methods)", headers: [.allow: methods])
     }
@@ -115,26 +145,54 @@ final class CallAPI: Sendable {
     }
     let principal =
       route.isOpen ? Principal(id: "", tenant: Principal.defaultTenant, roles: []) : try authorize(request)
+    try MediaTypes.checkAccept(request.headers, of: route)
     let query = try APIInput.query(request.uri.query, route.query)
     var input = APIRequest(
       principal: principal, path: path, query: query, body: [:], headers: request.headers, channel: channel,
       upload: request.body)
-    guard case .json = route.payload else { return Self.response(try await route.handle(input)) }
+    if let time = route.answerTime {
+      try await channel.triggerUserOutboundEvent(ConnectionGuard.AnswerTime(duration: time)).get()
+    }
+    if route.isStream, request.method == .head {
+      return Response(status: .ok, headers: [.contentType: "text/event-stream", .cacheControl: "no-store"])
+    }
+    guard case .json = route.payload else {
+      return Self.response(try await route.handle(input), route, request.headers)
+    }
     let bytes = try await collect(request, limit: route.takesYAML ? APILimits.dialogBodyBytes : APILimits.bodyBytes)
-    let isYAML = route.takesYAML && Self.isYAML(request.headers[.contentType])
-    let body = isYAML ? try APIInput.yaml(bytes, route.body) : try APIInput.body(bytes, route.body)
-    input.body = body
-    guard route.method == .post, let key = request.headers[.idempotencyKey] else {
-      return Self.response(try await route.handle(input))
+    switch try MediaTypes.format(of: request.headers, isEmpty: bytes.isEmpty, route) {
+    case .json: input.body = try APIInput.body(bytes, route.body)
+    case .yaml: input.body = try APIInput.yaml(bytes, route.body)
     }
-    guard !key.isEmpty, key.utf8.count <= 255 else {
-      throw APIProblem.badRequest("`Idempotency-Key` has 1 to 255 characters")
+    let answer =
+      if route.method == .post, let key = request.headers[.idempotencyKey] {
+        try await once(key, request, bytes, input, route)
+      } else {
+        try await route.handle(input)
+      }
+    return Self.response(answer, route, request.headers)
+  }
+
+  /// Acts on a request with an `Idempotency-Key`, unless it came before: then its answer comes again.
+  private func once(
+    _ key: String, _ request: Request, _ bytes: [UInt8], _ input: APIRequest, _ route: APIRoute
+  ) async throws -> APIAnswer {
+    guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+      throw APIProblem.badRequest("`Idempotency-Key` has 1 to 255 letters, digits and marks, no spaces")
     }
-    switch answers.begin(key, "\(request.uri.path)\n\(JSON.encode(.map(body)))") {
+    let tenant = input.principal.tenant
+    let digest = SHA256.hex(Array("\(request.uri.path)?\(request.uri.query ?? "")\n".utf8) + bytes)
+    switch try await answers.begin(key, tenant: tenant, digest: digest, nowMs: WallClock.nowMilliseconds()) {
     case .new: break
-    case .same(let value, let status): return Self.response(.json(value, status: status))
+    case .same(let value, let status): return .json(value, status: HTTPResponse.Status(code: status))
     case .underWay:
-      throw APIProblem(.conflict, "in_progress", "a request with this Idempotency-Key is being answered")
+      throw APIProblem(
+        .conflict, "in_progress", "a request with this Idempotency-Key is being answered", headers: [.retryAfter: "1"])
+    case .unknown:
+      throw APIProblem(
+        .conflict, "outcome_unknown",
+        "the gateway stopped while it acted on a request with this Idempotency-Key; look what became of it, and use another key"
+      )
     case .different:
       throw APIProblem(
         .unprocessableContent, "idempotency_key_reused", "this Idempotency-Key belongs to another request")
@@ -142,16 +200,30 @@ final class CallAPI: Sendable {
     do {
       let answer = try await route.handle(input)
       if case .json(let value, let status, _) = answer {
-        answers.finish(key, value, status)
+        try await answers.finish(key, tenant: tenant, value, status: status.code)
       } else {
-        answers.forget(key)
+        try await answers.forget(key, tenant: tenant)
       }
-      return Self.response(answer)
+      return answer
     } catch {
       // A request that failed did nothing, so it may be tried again with its key.
-      answers.forget(key)
+      try await answers.forget(key, tenant: tenant)
       throw error
     }
+  }
+
+  /// What a path takes; and a browser's question whether a page may ask it (Fetch standard, section 3.2).
+  private func options(_ request: Request, _ place: RouteTable.Place) throws -> Response {
+    if origins.isAllowed(request.headers[.origin]), request.headers[.accessControlRequestMethod] != nil {
+      return Response(
+        status: .noContent,
+        headers: [
+          .accessControlAllowMethods: place.methods, .accessControlAllowHeaders: AllowedOrigins.headers,
+          .accessControlMaxAge: "600",
+        ])
+    }
+    if !place.routes.allSatisfy(\.isOpen) { _ = try authorize(request) }
+    return Response(status: .noContent, headers: [.allow: place.methods])
   }
 
   private func find(_ request: Request) throws -> (place: RouteTable.Place, path: [String: String]) {
@@ -185,7 +257,10 @@ final class CallAPI: Sendable {
       request = Request(head: head, body: request.body)
     }
     let principal = try authorize(request)
-    guard SocketHandshake.isOriginAllowed(request.headers[.origin], host: request.head.authority) else {
+    guard
+      origins.isAllowed(request.headers[.origin])
+        || SocketHandshake.isOriginAllowed(request.headers[.origin], host: request.head.authority)
+    else {
       throw APIProblem(.forbidden, "foreign_origin", "a page of this origin may not open a WebSocket here")
     }
     let input = APIRequest(
@@ -218,19 +293,32 @@ final class CallAPI: Sendable {
     try? await socket.channel.closeFuture.get()
   }
 
-  private static func response(_ answer: APIAnswer) -> Response {
+  private static func response(_ answer: APIAnswer, _ route: APIRoute, _ asked: HTTPFields) -> Response {
     switch answer {
     case .json(let value, let status, let more):
+      var bytes: [UInt8] = []
+      bytes.reserveCapacity(2048)
+      JSON.write(value, to: &bytes)
       var headers = more
       headers[.contentType] = "application/json"
       headers[.cacheControl] = "no-store"
-      return Response(status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(string: JSON.encode(value))))
+      if route.hasTag {
+        let tag = headers[.eTag] ?? EntityTag.of(bytes)
+        headers[.eTag] = tag
+        headers[.cacheControl] = "private, no-cache"
+        if route.method == .get, let known = asked[.ifNoneMatch], EntityTag.names(known, tag) {
+          headers[.contentType] = nil
+          return Response(status: .notModified, headers: headers)
+        }
+      }
+      return Response(status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: bytes)))
     case .bytes(let bytes, let type):
       return Response(
         status: .ok, headers: [.contentType: type, .cacheControl: "no-store"], body: .init(byteBuffer: bytes))
     case .stream(let body, let type):
       return Response(
         status: .ok, headers: [.contentType: type, .cacheControl: "no-store", .accelBuffering: "no"], body: body)
+    case .nothing: return Response(status: .noContent, headers: [.cacheControl: "no-store"])
     }
   }
 
@@ -243,12 +331,6 @@ final class CallAPI: Sendable {
       if bytes.count > limit { throw tooLarge }
     }
     return bytes
-  }
-
-  /// RFC 9512, and the names from before it.
-  private static func isYAML(_ type: String?) -> Bool {
-    let name = type?.split(separator: ";").first?.lowercased().filter { !$0.isWhitespace } ?? ""
-    return ["application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"].contains(name)
   }
 
   // MARK: Tokens
@@ -291,115 +373,8 @@ extension HTTPField.Name {
   // swift-format-ignore: NeverForceUnwrap
   /// Tells nginx not to hold an event stream back.
   static let accelBuffering = HTTPField.Name("X-Accel-Buffering")!
-}
-
-/// Counts what is under way and may not be more than a few.
-final class Places: Sendable {
-  private let taken = NIOLockedValueBox(0)
-
-  func enter(limit: Int) -> Bool {
-    taken.withLockedValue { taken in
-      if taken >= limit { return false }
-      taken += 1
-      return true
-    }
-  }
-
-  func leave() { taken.withLockedValue { $0 -= 1 } }
-}
-
-/// Counts the requests that are being answered, and the streams that are open.
-final class Traffic: Sendable {
-  private struct State {
-    var count = 0
-    var isClosed = false
-    var waiting: [CheckedContinuation<Void, Never>] = []
-  }
-  private let state = NIOLockedValueBox(State())
-
-  func enter() -> Bool {
-    state.withLockedValue { state in
-      if !state.isClosed { state.count += 1 }
-      return !state.isClosed
-    }
-  }
-
-  func leave() {
-    let waiting = state.withLockedValue { state in
-      state.count -= 1
-      guard state.count == 0 else { return [CheckedContinuation<Void, Never>]() }
-      defer { state.waiting = [] }
-      return state.waiting
-    }
-    for continuation in waiting { continuation.resume() }
-  }
-
-  func close() { state.withLockedValue { $0.isClosed = true } }
-
-  /// Waits until nothing is under way, at most `limit`.
-  func empty(limit: Duration) async {
-    let timer = Task {
-      do { try await Task.sleep(for: limit) } catch { return }
-      release()
-    }
-    await withCheckedContinuation { continuation in
-      let isEmpty = state.withLockedValue { state in
-        if state.count > 0 { state.waiting.append(continuation) }
-        return state.count == 0
-      }
-      if isEmpty { continuation.resume() }
-    }
-    timer.cancel()
-  }
-
-  private func release() {
-    let waiting = state.withLockedValue { state in
-      defer { state.waiting = [] }
-      return state.waiting
-    }
-    for continuation in waiting { continuation.resume() }
-  }
-}
-
-/// Answers by `Idempotency-Key`, so that a client that never saw its answer can ask again without acting twice.
-private final class RememberedAnswers: Sendable {
-  enum Beginning: Sendable {
-    case new
-    case same(Value, HTTPResponse.Status)
-    case underWay
-    /// The key came before, with another path or body.
-    case different
-  }
-  private struct State {
-    var entries: [String: (request: String, answer: (Value, HTTPResponse.Status)?)] = [:]
-    var order: [String] = []
-  }
-  private let state = NIOLockedValueBox(State())
-  private let limit: Int
-
-  init(limit: Int) { self.limit = limit }
-
-  func begin(_ key: String, _ request: String) -> Beginning {
-    state.withLockedValue { state in
-      if let entry = state.entries[key] {
-        guard entry.request == request else { return .different }
-        return entry.answer.map { .same($0.0, $0.1) } ?? .underWay
-      }
-      state.entries[key] = (request, nil)
-      state.order.append(key)
-      if state.order.count > limit { state.entries[state.order.removeFirst()] = nil }
-      return .new
-    }
-  }
-
-  func finish(_ key: String, _ value: Value, _ status: HTTPResponse.Status) {
-    state.withLockedValue { $0.entries[key]?.answer = (value, status) }
-  }
-
-  func forget(_ key: String) {
-    state.withLockedValue { state in
-      state.entries[key] = nil
-      state.order.removeAll { $0 == key }
-    }
-  }
+  // swift-format-ignore: NeverForceUnwrap
+  static let requestID = HTTPField.Name("X-Request-Id")!
+  // swift-format-ignore: NeverForceUnwrap
+  static let contentTypeOptions = HTTPField.Name("X-Content-Type-Options")!
 }

@@ -33,6 +33,11 @@ enum APILimits {
   static let bodyBytes = 64 * 1024
   /// A dialog of a mebibyte, in JSON.
   static let dialogBodyBytes = 2 << 20
+  /// Characters of a text whose declaration names no other number.
+  static let text = 1024
+  /// Bytes and members of an object that a client makes up, and its levels.
+  static let objectSize = 32 * 1024
+  static let objectDepth = 16
   /// Dialogs that are tried out at once: each may keep a thread busy.
   static let simulations = 2
   /// One header with its name, all of a request's, and how many.
@@ -52,6 +57,4 @@ enum APILimits {
   static let stalledWriteSeconds: Int64 = 30
   /// How long a stop waits for requests that are being answered.
   static let stopSeconds: Int64 = 5
-  /// Answers that are kept for requests that come again with the same `Idempotency-Key`.
-  static let rememberedAnswers = 1000
 }

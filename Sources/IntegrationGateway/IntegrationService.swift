@@ -39,11 +39,13 @@ public final class IntegrationService: Sendable {
   ///   - outbound: the way to the customer's backends; not shut down here.
   ///   - group: event loops of the server; not shut down here.
   ///   - dialogs: the versions that the API shows and keeps.
+  ///   - database: keeps what the API itself has to remember.
   ///   - webhooks: nil: the routes of webhooks are not there.
   public init(
     configuration: IntegrationConfiguration, eventLog: any EventLog, directory: any SessionDirectory,
-    commands: any CommandBus, dialogs: any DialogLibrary, webhooks: WebhookDesk? = nil, outbound: OutboundClient,
-    metrics: VoiceMetrics, group: any EventLoopGroup, logger: Logger
+    commands: any CommandBus, dialogs: any DialogLibrary, numbers: any NumberStore, database: any SQLDatabase,
+    webhooks: WebhookDesk? = nil, outbound: OutboundClient, metrics: VoiceMetrics, group: any EventLoopGroup,
+    logger: Logger
   ) {
     self.configuration = configuration
     self.group = group
@@ -51,7 +53,7 @@ public final class IntegrationService: Sendable {
     hooks = HookClient(settings: configuration.settings, client: outbound, metrics: metrics, logger: logger)
     api = CallAPI(
       configuration: configuration, eventLog: eventLog, directory: directory, commands: commands, dialogs: dialogs,
-      webhooks: webhooks, logger: logger)
+      numbers: numbers, database: database, webhooks: webhooks, logger: logger)
   }
 
   /// The port that the API listens on since ``start()``.

@@ -13,6 +13,7 @@ enum IntegrationKeys {
       "services", \.services,
       .map(of: .object(.init(), service), "mapping of names to services", limit: 1000, isName: isServiceName),
       "The customer's backends, by the names that `call_hook` uses."),
+    .section("cors", \.cors, "Pages of other origins.", cors),
     .section("webhooks", \.webhooks, "Deliveries of events to webhooks.", WebhookKeys.webhooks),
     .section("outbound", \.outbound, "What the gateway may reach.", OutboundKeys.outbound),
   ]

@@ -11,6 +11,14 @@ public struct IntegrationSettings: Sendable, Hashable {
   public var maxRetries = 3
   /// By name; the names that `call_hook` uses.
   public var services: [String: Service] = [:]
+  public var cors = CORS()
+
+  /// `integration.cors`: pages of other origins that may use the API.
+  public struct CORS: Sendable, Hashable {
+    /// `https://console.example.com`, exactly as browsers send it; none: no page may.
+    public var allowedOrigins: [String] = []
+    public init() {}
+  }
   /// What the gateway may reach.
   public var outbound = OutboundSettings()
   public var webhooks = WebhookSettings()

@@ -31,7 +31,7 @@ import Testing
   @Test func anAnswerThatDoesNotComeIsTold() async throws {
     try await Gateway.with(limits: { $0.answerTime = .milliseconds(50) }) { gateway async throws in
       let (stream, release) = AsyncStream<Void>.makeStream()
-      _ = gateway.bus.register(SessionID("S1")) { _ in
+      _ = gateway.bus.register(SessionID("S1"), tenant: "default") { _ in
         for await _ in stream {}
         return .done(fields: [:])
       }

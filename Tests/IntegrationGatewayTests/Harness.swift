@@ -33,6 +33,8 @@ struct Gateway {
   var dialogs: any DialogStore { library.scoped(to: Tenant.standard) }
   let bus: MemoryCommandBus
   let metrics: VoiceMetrics
+  let numbers: SQLNumberStore
+  let contract: Contract
 
   /// Starts one for `body` and stops it afterwards.
   static func with(
@@ -49,15 +51,20 @@ struct Gateway {
     limits(&configuration.limits)
     let store = try SQLSessionStore.inMemory()
     let library = try SQLDialogLibrary.inMemory()
+    let numbers = try SQLNumberStore.inMemory()
     let bus = MemoryCommandBus()
     let metrics = VoiceMetrics()
     let service = IntegrationService(
       configuration: configuration, eventLog: store, directory: store, commands: bus, dialogs: library,
-      webhooks: try WebhookDesk.forTests(), outbound: .loopback, metrics: metrics,
+      numbers: numbers, database: try SQLiteDatabase.inMemory(), webhooks: try WebhookDesk.forTests(),
+      outbound: .loopback, metrics: metrics,
       group: MultiThreadedEventLoopGroup.singleton, logger: quiet)
     let port = try await service.start()
     do {
-      try await body(Gateway(service: service, port: port, store: store, library: library, bus: bus, metrics: metrics))
+      try await body(
+        Gateway(
+          service: service, port: port, store: store, library: library, bus: bus, metrics: metrics, numbers: numbers,
+          contract: Contract(service.openAPI)))
     } catch {
       await service.stop()
       throw error
@@ -76,8 +83,14 @@ struct Gateway {
     await store.flush()
     let response = try await HTTPClient.shared.execute(request, timeout: .seconds(30))
     let body = try await response.body.collect(upTo: 1 << 24)
-    return Answer(
-      status: Int(response.status.code), headers: response.headers, text: String(buffer: body))
+    let answer = Answer(status: Int(response.status.code), headers: response.headers, text: String(buffer: body))
+    let path =
+      request.url.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: true).last.map { "/" + $0 } ?? "/"
+    let wrong = contract.violations(
+      method: request.method.rawValue, path: path, status: answer.status,
+      type: answer.headers.first(name: "Content-Type") ?? "", text: answer.text)
+    #expect(wrong.isEmpty, "\(wrong.joined(separator: "\n"))")
+    return answer
   }
 
   func get(_ path: String) async throws -> Answer { try await send(request(path)) }

@@ -47,12 +47,12 @@ import Testing
   @Test func aReaderThatIsTooSlowIsTold() async throws {
     try await Gateway.with(streamBuffer: 8) { gateway async throws in
       let peer = try await live(gateway)
+      let other = try await live(gateway)
       try await peer.wire.read(false)
-      // Far more than the sockets between the two hold.
+      // More than the sockets between the two hold.
       let big = String(repeating: "x", count: 200_000)
-      for i in 1...100 { gateway.store.append(event(i, fields: ["pad": .string(big)])) }
-      let other = try await SocketPeer(gateway, Self.path + "?last_event_id=\(event(99).eventID)")
-      #expect(try JSON.decode(await other.message()?.text ?? "")["sequence"] == 100)
+      for i in 1...40 { gateway.store.append(event(i, fields: ["pad": .string(big)])) }
+      for i in 1...40 { #expect(try JSON.decode(await other.message()?.text ?? "")["sequence"] == .int(Int64(i))) }
       try await peer.wire.read(true)
       var last: Int64 = 0
       var end: SocketPeer.Frame?
@@ -63,7 +63,7 @@ import Testing
       }
       #expect(end?.code == 1008)
       #expect(end?.text.contains("last_event_id") == true)
-      #expect(last > 0 && last < 100)
+      #expect(last > 0 && last < 40)
     }
   }
 

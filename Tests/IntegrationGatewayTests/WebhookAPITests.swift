@@ -78,7 +78,7 @@ extension WebhookDesk {
     (#"{"url":"http://user:pw@example.com/"}"#, 422, "url"),
     (#"{"url":"https://example.com/","event_types":["call_endet"]}"#, 400, "unknown"),
     (#"{"url":"https://example.com/","rate_per_second":-1}"#, 400, "between"),
-    (#"{"url":"https://example.com/","description":"\u0000"}"#, 400, "description"),
+    (#"{"url":"https://example.com/","description":"\u0000"}"#, 422, "description"),
     (#"{"url":"https://example.com/","secret":"mine"}"#, 400, "unknown key"),
     (#"{"url":"\#(String(repeating: "x", count: 3000))"}"#, 400, "at most 2048"),
   ]) func whatCannotBeAWebhookIsRefused(_ body: String, _ status: Int, _ word: String) async throws {

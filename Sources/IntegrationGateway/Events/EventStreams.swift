@@ -51,7 +51,7 @@ final class EventStreams: Sendable {
       defer { hub.leave(seat) }
       // Two seconds before a client comes back.
       try await writer.write(ByteBuffer(string: "retry: 2000\n\n"))
-      var record = RecordReader(log: log, hub: hub, seat: seat, start: start)
+      var record = RecordReader(log: log, tenant: filter.tenant, hub: hub, seat: seat, start: start)
       while let page = try await record.next() {
         var bytes = ByteBuffer()
         for event in page where filter.takes(event) { bytes.writeImmutableBuffer(EncodedEvent(event).block) }
@@ -82,7 +82,7 @@ final class EventStreams: Sendable {
       return await socket.close(code: 1013, reason: Self.full.detail)
     }
     defer { hub.leave(seat) }
-    var record = RecordReader(log: log, hub: hub, seat: seat, start: start)
+    var record = RecordReader(log: log, tenant: filter.tenant, hub: hub, seat: seat, start: start)
     while let page = try await record.next() {
       for event in page where filter.takes(event) { try await socket.send(text: EncodedEvent(event).json) }
     }
@@ -132,6 +132,7 @@ private struct RecordReader {
   private static let memory = 16_384
 
   private let log: any EventLog
+  private let tenant: String
   private let hub: EventHub
   private let seat: EventHub.Seat
   private var last: String?
@@ -140,8 +141,9 @@ private struct RecordReader {
   private var isDone = false
   private var recent: [String] = []
 
-  init(log: any EventLog, hub: EventHub, seat: EventHub.Seat, start: EventStreams.Start) {
+  init(log: any EventLog, tenant: String, hub: EventHub, seat: EventHub.Seat, start: EventStreams.Start) {
     self.log = log
+    self.tenant = tenant
     self.hub = hub
     self.seat = seat
     switch start {
@@ -162,7 +164,7 @@ private struct RecordReader {
         isDone = true
         break
       }
-      let events = try await log.events(after: last, limit: Self.page)
+      let events = try await log.events(tenant: tenant, after: last, limit: Self.page)
       if let newest = events.last { last = newest.eventID }
       recent += events.map(\.eventID)
       if recent.count > Self.memory { recent.removeFirst(recent.count - Self.memory) }

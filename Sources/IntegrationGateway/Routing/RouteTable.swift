@@ -10,7 +10,12 @@ struct RouteTable: Sendable {
     fileprivate var names: [String]
     var routes: [APIRoute]
 
-    var methods: [HTTPRequest.Method] { routes.map(\.method) }
+    /// As `Allow` names them (RFC 9110 section 10.2.1).
+    var methods: String {
+      var names = routes.map(\.method.rawValue)
+      if names.contains("GET") { names.append("HEAD") }
+      return (names + ["OPTIONS"]).joined(separator: ", ")
+    }
 
     func route(_ method: HTTPRequest.Method) -> APIRoute? { routes.first { $0.method == method } }
   }

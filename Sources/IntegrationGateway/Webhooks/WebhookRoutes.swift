@@ -36,7 +36,7 @@ struct WebhookRoutes: Sendable {
       APIRoute(
         method: .post, path: "/v1/webhooks", summary: "Be told of events: from now on they are sent to a URL",
         roles: Self.writing, body: Self.fields(isNew: true),
-        answer: "the webhook, and its `secret`, which is shown this once", handle: create),
+        answer: "the webhook, and its `secret`, which is shown this once", statuses: [.created], handle: create),
       APIRoute(
         method: .get, path: "/v1/webhooks/{id}", summary: "One webhook, and how its deliveries go", roles: Self.reading,
         answer: "the webhook, last_success_at, failing_since, waiting, dead_letters", handle: show),
@@ -93,12 +93,17 @@ struct WebhookRoutes: Sendable {
       APIRoute.Field(
         name: "url", kind: .string,
         explanation: "Where events are posted to: http or https, at most \(WebhookBounds.urlCharacters) characters",
-        isRequired: isNew),
+        isRequired: isNew, length: 0...WebhookBounds.urlCharacters),
       APIRoute.Field(
         name: "event_types", kind: .strings, explanation: "Only these types; empty: all", choices: EventShape.types),
-      APIRoute.Field(name: "session_id", kind: .string, explanation: "Only this call; empty: all"),
-      APIRoute.Field(name: "dialog_name", kind: .string, explanation: "Only calls of this dialog; empty: all"),
-      APIRoute.Field(name: "description", kind: .string, explanation: "For people"),
+      APIRoute.Field(
+        name: "session_id", kind: .string, explanation: "Only this call; empty: all",
+        length: 0...WebhookBounds.filterCharacters),
+      APIRoute.Field(
+        name: "dialog_name", kind: .string, explanation: "Only calls of this dialog; empty: all",
+        length: 0...WebhookBounds.filterCharacters),
+      APIRoute.Field(
+        name: "description", kind: .string, explanation: "For people", length: 0...WebhookBounds.descriptionCharacters),
       APIRoute.Field(
         name: "rate_per_second", kind: .number, explanation: "The most requests per second; 0: no limit",
         range: WebhookBounds.ratePerSecond),

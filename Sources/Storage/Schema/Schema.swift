@@ -1,7 +1,9 @@
 /// The tables. Each step is written once for every database; the questions to the tables stand with the stores.
 enum Schema {
   /// In order. A step that was released never changes: its checksum is in every database.
-  static let migrations: [SQLMigration] = [record, dialogsAndDocuments, tenants, access, webhooks]
+  static let migrations: [SQLMigration] = [
+    record, dialogsAndDocuments, tenants, access, webhooks, rememberedAnswers,
+  ]
 
   static let record = SQLMigration("1 record of sessions") { dialect in
     [

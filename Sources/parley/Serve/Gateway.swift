@@ -101,8 +101,8 @@ final class Gateway: Sendable {
     integrationConfiguration.product = "Parley/\(Build.version)"
     let integration = IntegrationService(
       configuration: integrationConfiguration, eventLog: store, directory: store, commands: commands,
-      dialogs: stores.dialogs, webhooks: worker.desk, outbound: outbound, metrics: metrics, group: group,
-      logger: logger)
+      dialogs: stores.dialogs, numbers: stores.numbers, database: stores.database, webhooks: worker.desk,
+      outbound: outbound, metrics: metrics, group: group, logger: logger)
     undo.add { await integration.stop() }
     let apiPort = try await integration.start()
 

@@ -18,6 +18,12 @@ enum Tools {
     return folder.path
   }()
   static let parley = "\(root)/.build/release/parley"
+  /// A program of Tests/requirements.txt, as `scripts/setup --test` installs it.
+  static func python(_ program: String) -> String {
+    let environment = ProcessInfo.processInfo.environment
+    let cache = environment["XDG_CACHE_HOME"] ?? "\(environment["HOME"] ?? "/root")/.cache"
+    return "\(environment["PARLEY_TEST_PYTHON"] ?? "\(cache)/parley/venv")/bin/\(program)"
+  }
   static let scenarios = "\(root)/Tests/EndToEnd/Scenarios"
 
   /// A fresh folder for one test; the caller removes nothing, the system's cleaner of /tmp does.

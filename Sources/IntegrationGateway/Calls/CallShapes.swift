@@ -23,6 +23,40 @@ enum CallShape {
       "latency": .map(call.latency),
     ]
   }
+
+  static let shape = APIRoute.Shape(
+    name: "Call",
+    fields: [
+      .init(name: "id", kind: .string, explanation: "Names the call in every route and event", isRequired: true),
+      .init(
+        name: "state", kind: .string, explanation: "How far it is", isRequired: true,
+        choices: ["offered", "ringing", "active", "ended"]),
+      .init(name: "direction", kind: .string, explanation: "`inbound` or `outbound`", isRequired: true),
+      .init(name: "caller_id", kind: .string, explanation: "Who calls", isRequired: true),
+      .init(name: "called_number", kind: .string, explanation: "Who is called", isRequired: true),
+      .init(name: "dialog_name", kind: .string, explanation: "The dialog that serves it", isRequired: true),
+      .init(name: "dialog_version", kind: .string, explanation: "What its author calls the version", isRequired: true),
+      .init(
+        name: "dialog_number", kind: .integer, explanation: "The stored version", isRequired: true, isNullable: true),
+      .init(name: "dialog_digest", kind: .string, explanation: "SHA-256 of the dialog's source", isRequired: true),
+      .init(
+        name: "outcome", kind: .object, explanation: "`disposition`, `summary`, `tags`, `variables`, `review`",
+        isRequired: true),
+      .init(name: "current_state", kind: .string, explanation: "The dialog's state", isRequired: true),
+      .init(name: "variables", kind: .object, explanation: "The dialog's variables", isRequired: true),
+      time("started_at", "When it was offered"), time("answered_at", "When it was answered"),
+      time("ended_at", "When it ended"),
+      .init(name: "end_reason", kind: .string, explanation: "Why it ended", isRequired: true, isNullable: true),
+      .init(name: "duration_ms", kind: .integer, explanation: "Since the offer", isRequired: true),
+      .init(name: "talk_duration_ms", kind: .integer, explanation: "Since the answer", isRequired: true),
+      .init(name: "quality", kind: .object, explanation: "The latest `quality` event", isRequired: true),
+      .init(name: "latency", kind: .object, explanation: "The latest `turn_latency` event", isRequired: true),
+    ])
+
+  private static func time(_ name: String, _ explanation: String) -> APIRoute.Field {
+    .init(
+      name: name, kind: .string, explanation: explanation, isRequired: true, syntax: .dateTime, isNullable: true)
+  }
 }
 
 /// An event as the API, the stream and later webhooks show it: one envelope with the fields of the type.
@@ -38,11 +72,42 @@ enum EventShape {
   ]
 
   static func value(_ event: SessionEvent) -> Value { event.envelope }
+
+  static let shape = APIRoute.Shape(
+    name: "Event", explanation: "The envelope, and the fields of the type.",
+    fields: [
+      .init(name: "event_id", kind: .string, explanation: "Unique, sorted by time", isRequired: true),
+      .init(name: "type", kind: .string, explanation: "What happened", isRequired: true, example: "speech_final"),
+      .init(name: "sequence", kind: .integer, explanation: "From 1 without gaps, per call", isRequired: true),
+      .init(name: "session_id", kind: .string, explanation: "The call", isRequired: true),
+      .init(name: "timestamp", kind: .string, explanation: "When", isRequired: true, syntax: .dateTime),
+      .init(name: "dialog_name", kind: .string, explanation: "The dialog that serves the call", isRequired: true),
+      .init(name: "tenant", kind: .string, explanation: "Whose call it is", isRequired: true),
+    ], isOpen: true)
 }
 
 /// What was said in a call, from its record alone: the caller's final transcripts, and of the gateway's prompts what was
 /// really heard.
 struct Transcript {
+  static let shape = APIRoute.Shape(
+    name: "Transcript",
+    fields: [
+      .init(name: "session_id", kind: .string, explanation: "The call", isRequired: true),
+      .init(
+        name: "items",
+        kind: .records(
+          .init(
+            name: "Utterance",
+            fields: [
+              .init(
+                name: "role", kind: .string, explanation: "Who", isRequired: true, choices: ["caller", "gateway"]),
+              .init(name: "text", kind: .string, explanation: "What was said, or heard of it", isRequired: true),
+              .init(name: "at", kind: .string, explanation: "When", isRequired: true, syntax: .dateTime),
+              .init(name: "confidence", kind: .number, explanation: "Of what the caller said"),
+              .init(name: "interrupted", kind: .boolean, explanation: "True: it was not heard to its end"),
+            ])), explanation: "In order", isRequired: true),
+    ])
+
   private var entries: [(atMs: Int64, sequence: Int64, value: [String: Value])] = []
   /// Prompts that have begun: their text and when.
   private var begun: [String: (text: String, atMs: Int64)] = [:]

@@ -13,11 +13,9 @@ extension CallAPI {
       APIRoute(
         method: .get, path: "/v1/dialogs", summary: "The dialogs, by name, and what serves",
         query: [
-          Self.limit,
-          APIRoute.Field(name: "cursor", kind: .string, explanation: "The `next_cursor` of the page before"),
+          Self.limit, Self.cursor,
         ],
-        answer: "items of name, status, number, published, latest, version, file, diagnostics; next_cursor",
-        handle: listDialogs),
+        answer: "A page of dialogs", result: Self.page(of: DialogShape.dialog), handle: listDialogs),
       APIRoute(
         method: .get, path: "/v1/dialogs/{name}", summary: "One dialog with a source",
         query: [
@@ -31,46 +29,59 @@ extension CallAPI {
         summary: "Keep a source as the next version, a draft. `If-Match` and `If-None-Match: *` are heeded",
         body: [
           Self.source(required: true),
-          APIRoute.Field(name: "note", kind: .string, explanation: "Why, for people", fallback: ""),
-          APIRoute.Field(name: "author", kind: .string, explanation: "Who, for people", fallback: ""),
-        ], takesYAML: true, answer: "the version, and diagnostics; a draft may have errors, what is published may not",
-        handle: putDialog),
+          APIRoute.Field(
+            name: "note", kind: .string, explanation: "Why, for people", fallback: "",
+            length: 0...StorageLimits.noteCharacters),
+          APIRoute.Field(
+            name: "author", kind: .string, explanation: "Who, for people", fallback: "",
+            length: 0...StorageLimits.noteCharacters),
+        ], takesYAML: true, answer: "The version, and diagnostics; a draft may have errors, what is published may not",
+        result: DialogShape.kept, statuses: [.ok, .created], handle: putDialog),
       APIRoute(
         method: .get, path: "/v1/dialogs/{name}/versions", summary: "The versions of a dialog, newest first",
         query: [
-          Self.limit, APIRoute.Field(name: "cursor", kind: .integer, explanation: "Versions older than this one"),
+          Self.limit,
+          APIRoute.Field(
+            name: "cursor", kind: .integer, explanation: "Versions older than this one", range: 1...Double(Int32.max)),
         ],
-        answer: "items, next_cursor", handle: listVersions),
+        answer: "A page of versions", result: Self.page(of: DialogShape.version), handle: listVersions),
       APIRoute(
         method: .post, path: "/v1/dialogs/{name}/publish", summary: "Serve new calls by a version",
-        body: [Self.version(required: true)], answer: "the version", handle: publishDialog),
+        body: [Self.version(required: true)], answer: "The version", result: DialogShape.version, handle: publishDialog),
       APIRoute(
         method: .post, path: "/v1/dialogs/{name}/rollback",
         summary: "Publish an older version that was published before",
-        body: [Self.version(required: false)], answer: "the version", handle: rollBackDialog),
+        body: [Self.version(required: false)], answer: "The version", result: DialogShape.version,
+        handle: rollBackDialog),
       APIRoute(
         method: .post, path: "/v1/dialogs/{name}/check", summary: "What is wrong with a source, for editors",
         body: [Self.source(required: false), Self.version(required: false)], takesYAML: true,
-        answer: "ok, name, diagnostics of code, severity, line, column, message, hint", handle: checkDialog),
+        answer: "What is wrong", result: DialogShape.checked, handle: checkDialog),
       APIRoute(
         method: .post, path: "/v1/dialogs/{name}/simulate",
         summary:
           "One turn in text: words, `#1` for keys, an empty line for silence, `?` for unclear speech, `!name` for an event",
         body: [
           Self.source(required: false), Self.version(required: false),
-          APIRoute.Field(name: "steps", kind: .strings, explanation: "The caller's lines before this turn"),
-          APIRoute.Field(name: "input", kind: .string, explanation: "The caller's line; absent: the call begins"),
+          APIRoute.Field(
+            name: "steps", kind: .strings, explanation: "The caller's lines before this turn",
+            length: 0...Simulation.lineCharacters, count: 0...Simulation.stepLimit),
+          APIRoute.Field(
+            name: "input", kind: .string, explanation: "The caller's line; absent: the call begins",
+            length: 0...Simulation.lineCharacters),
           APIRoute.Field(name: "variables", kind: .object, explanation: "Values at the start of the call"),
           APIRoute.Field(name: "hooks", kind: .object, explanation: "What each service answers, by its name"),
-          APIRoute.Field(name: "caller_id", kind: .string, explanation: "Who calls", fallback: "anonymous"),
-        ], takesYAML: true, answer: "lines, state, variables, ended", handle: simulateDialog),
+          APIRoute.Field(
+            name: "caller_id", kind: .string, explanation: "Who calls", fallback: "anonymous", length: 0...256),
+        ], takesYAML: true, answer: "What the dialog did", result: DialogShape.simulated, handle: simulateDialog),
     ]
   }
 
   private static func source(required: Bool) -> APIRoute.Field {
     APIRoute.Field(
       name: "source", kind: .string,
-      explanation: "The dialog in YAML" + (required ? "" : "; absent: a version that is stored"), isRequired: required)
+      explanation: "The dialog in YAML" + (required ? "" : "; absent: a version that is stored"), isRequired: required,
+      length: 0...StorageLimits.dialogBytes)
   }
 
   private static func version(required: Bool) -> APIRoute.Field {
@@ -222,18 +233,9 @@ extension CallAPI {
 
   private static func newName(_ request: APIRequest) throws -> String {
     let name = request.path["name"] ?? ""
-    let isFit =
-      (1...64).contains(name.utf8.count)
-      && name.utf8.allSatisfy { byte in
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-          UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."):
-          true
-        default: false
-        }
-      }
-    guard isFit, !name.hasPrefix(".") else {
-      throw APIProblem.badRequest("a dialog's name has 1 to 64 letters, digits, `_`, `-` and `.`")
+    guard (1...64).contains(name.utf8.count), APIRoute.Syntax.name.fits(name) else {
+      throw APIProblem(
+        .unprocessableContent, "bad_name", "a dialog's name has 1 to 64 letters, digits, `_`, `-` and `.`")
     }
     return name
   }
@@ -257,13 +259,7 @@ extension CallAPI {
     }
     var steps: [String] = []
     if case .list(let items)? = request.body["steps"] { steps = items.compactMap(\.stringValue) }
-    guard steps.count <= Simulation.stepLimit else {
-      throw APIProblem.badRequest("`steps` has at most \(Simulation.stepLimit) lines")
-    }
     let input = request.text("input")
-    guard (steps + [input ?? ""]).allSatisfy({ $0.count <= Simulation.lineCharacters }) else {
-      throw APIProblem.badRequest("a line of the caller has at most \(Simulation.lineCharacters) characters")
-    }
     func map(_ name: String) -> [String: Value] {
       if case .map(let members)? = request.body[name] { members } else { [:] }
     }
@@ -290,7 +286,7 @@ extension CallAPI {
   private func subject(_ request: APIRequest) async throws -> (CheckedSource, name: String) {
     if let source = request.text("source") {
       guard request.integer("version") == nil else {
-        throw APIProblem.badRequest("`source` and `version` exclude each other")
+        throw APIProblem(.unprocessableContent, "contradiction", "`source` and `version` exclude each other")
       }
       let name = try Self.newName(request)
       return (Self.check(source, name: name), name)
