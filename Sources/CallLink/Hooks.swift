@@ -2,6 +2,8 @@ import Base
 
 /// A question to the customer's backend, or to a server of tools, in the middle of a call.
 public struct HookRequest: Sendable {
+  /// Who owns the call.
+  public var tenant: String
   public enum Kind: Sendable, Hashable {
     /// HTTP with ``HookRequest/body``.
     case http
@@ -30,10 +32,12 @@ public struct HookRequest: Sendable {
   public var body: Value
 
   public init(
-    session: SessionID, service: String, kind: Kind = .http, url: String = "", path: String = "/on-intent",
+    session: SessionID, tenant: String = "default", service: String, kind: Kind = .http, url: String = "",
+    path: String = "/on-intent",
     method: String = "", headers: [String: String] = [:], timeout: Duration? = nil, body: Value
   ) {
     self.session = session
+    self.tenant = tenant
     self.kind = kind
     self.method = method
     self.headers = headers
@@ -50,6 +54,33 @@ public enum HookOutcome: Sendable, Hashable {
   /// A 2xx answer whose body was a JSON object (or empty: an empty map).
   case result(Value, status: Int, durationMs: Int, attempts: Int)
   /// No usable answer. `status` is 0 where there was none; `error` is one of timeout, unreachable, refused, status,
-  /// invalid_answer, unknown_service, too_large, tool_error (the MCP server's own word for a tool that failed).
+  /// invalid_answer, unknown_service, too_large, unauthorized (no token could be had), circuit_open (the service is left
+  /// alone), rate_limited, tool_error (the MCP server's own word for a tool that failed).
   case failure(error: String, status: Int, message: String, durationMs: Int, attempts: Int)
+}
+
+/// A moment of every call that a customer's backend can be told of.
+public enum CallMoment: String, Sendable, CaseIterable {
+  case start = "call_start"
+  case end = "call_end"
+
+  /// Below the service's URL.
+  public var path: String {
+    switch self {
+    case .start: "/on-call-start"
+    case .end: "/on-call-end"
+    }
+  }
+}
+
+/// A service that is told of a moment.
+public struct CallMomentService: Sendable, Hashable {
+  public var name: String
+  /// Of one attempt.
+  public var timeout: Duration
+
+  public init(name: String, timeout: Duration) {
+    self.name = name
+    self.timeout = timeout
+  }
 }

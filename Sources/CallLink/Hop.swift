@@ -73,4 +73,11 @@ public protocol RuntimeHop: Sendable {
 public protocol IntegrationHop: Sendable {
   /// Performs the hook with the service's retries, rate limit and timeout; returns an outcome, never throws.
   func perform(_ request: HookRequest) async -> HookOutcome
+
+  /// The services that are told of this moment of every call, by name.
+  func services(toldOf moment: CallMoment) -> [CallMomentService]
+}
+
+extension IntegrationHop {
+  public func services(toldOf moment: CallMoment) -> [CallMomentService] { [] }
 }

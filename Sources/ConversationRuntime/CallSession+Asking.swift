@@ -12,7 +12,7 @@ extension CallSession {
       body = .map(members)
     }
     var request = HookRequest(
-      session: call.session, service: hook.service, url: hook.url, path: hook.path, method: hook.method,
+      session: call.session, tenant: tenant, service: hook.service, url: hook.url, path: hook.path, method: hook.method,
       headers: hook.headers, timeout: hook.timeout, body: body)
     switch hook.kind {
     case .http, .searchKnowledge: break
@@ -40,16 +40,12 @@ extension CallSession {
   func receive(_ outcome: HookOutcome, of token: HookToken) {
     // A hook that was cancelled meanwhile has no one to answer to.
     guard let hook = hooks.removeValue(forKey: token)?.request else { return }
-    var measured: [String: Value] = ["service": .string(hook.service), "path": .string(hook.path)]
+    var measured = outcome.measured
+    measured["service"] = .string(hook.service)
+    measured["path"] = .string(hook.path)
     switch outcome {
-    case .result(let answer, let status, let durationMs, let attempts):
-      measured["status"] = .int(Int64(status))
-      measured["duration_ms"] = .int(Int64(durationMs))
-      measured["attempts"] = .int(Int64(attempts))
-      take(.hookResult(token, answer), adding: measured)
-    case .failure(let error, let status, let message, let durationMs, let attempts):
-      measured["duration_ms"] = .int(Int64(durationMs))
-      measured["attempts"] = .int(Int64(attempts))
+    case .result(let answer, _, _, _): take(.hookResult(token, answer), adding: measured)
+    case .failure(let error, let status, let message, _, _):
       take(.hookError(token, error: error, status: status, message: message), adding: measured)
     }
     closeIfDone()
@@ -87,5 +83,7 @@ extension CallSession {
     hooks.removeAll()
     for model in models.values { model.cancel() }
     models.removeAll()
+    for start in starts.values { start.cancel() }
+    starts.removeAll()
   }
 }

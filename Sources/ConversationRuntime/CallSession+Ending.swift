@@ -49,7 +49,8 @@ extension CallSession {
       record(.error, ["code": "hangup_not_confirmed", "message": "the end of the call was not reported in time"])
       end(.error)
     case .closing: finish()
-    case .offered, .over: break
+    case .offered: answerNow()
+    case .over: break
     }
   }
 

@@ -41,6 +41,8 @@ final class CallSession {
   /// What somebody else was asked and has not answered yet.
   var hooks: [HookToken: RunningHook] = [:]
   var models: [ModelToken: Task<Void, Never>] = [:]
+  /// Services that have been told of the call and have not answered yet, by name; the call is answered after them.
+  var starts: [String: Task<Void, Never>] = [:]
   /// What the dialog keeps of the call, once it is over.
   var outcome: DialogOutcome?
   /// When the session gives up waiting for the other side, or for the last hooks.
@@ -92,7 +94,7 @@ final class CallSession {
     }
     recorder.append(
       start.entry(masked: dialog.maskedVariables), adding: ["direction": .string(call.direction.rawValue)])
-    speech.send(.answer)
+    askBeforeAnswer()
     writeSummary()
     for await mail in mailbox.mail {
       handle(mail)
@@ -115,6 +117,7 @@ final class CallSession {
     switch mail {
     case .speech(let numbered): receive(numbered)
     case .hook(let token, let outcome): receive(outcome, of: token)
+    case .start(let service, let outcome): receive(outcome, beforeAnswerFrom: service)
     case .model(let token, let event): receive(event, of: token)
     case .input(let input): if case .active = phase { take(input) }
     case .command(let command, let reply): reply(perform(command))
@@ -129,7 +132,7 @@ final class CallSession {
     switch mail {
     case .command(_, let reply): reply(.noSuchSession)
     case .fence(let passed): passed()
-    case .speech, .hook, .model, .input, .wake, .end: break
+    case .speech, .hook, .start, .model, .input, .wake, .end: break
     }
   }
 

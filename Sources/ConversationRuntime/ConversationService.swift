@@ -19,7 +19,7 @@ public final class ConversationService: RuntimeHop {
   private struct Registry {
     var live: [SessionID: Live] = [:]
     var callsByDialog: [String: Int] = [:]
-    /// Calls that are over, but which a language model still looks at.
+    /// Calls that are over, but which a language model still looks at, or services are told of.
     var reviews = 0
     var isDraining = false
 
@@ -87,9 +87,13 @@ public final class ConversationService: RuntimeHop {
           call: call, tenant: route.tenant, dialog: admission.dialog, catalog: route.catalog, speech: speech,
           mailbox: mailbox, context: context)
         await session.run()
-        remove(call.session, isReviewed: session.wantsReview)
-        guard session.wantsReview else { return }
-        await session.review()
+        let questions = session.endQuestions
+        let hasMore = session.wantsReview || !questions.isEmpty
+        remove(call.session, hasMore: hasMore)
+        guard hasMore else { return }
+        async let outcomes = CallSession.ask(questions, context.integration)
+        if session.wantsReview { await session.review() }
+        session.recordEnd(await outcomes)
         reviewed()
       }
     case .failure(let refusal):
@@ -118,7 +122,7 @@ public final class ConversationService: RuntimeHop {
     for mailbox in registry.withLockedValue({ $0.live.values.map(\.mailbox) }) { mailbox.put(.end(.shutdown)) }
   }
 
-  /// Waits until no call is open and none is reviewed any more, or until `limit` has passed.
+  /// Waits until no call is open and nothing is done about past ones any more, or until `limit` has passed.
   /// - Returns: whether none is.
   @discardableResult
   public func waitUntilIdle(limit: Duration) async -> Bool {
@@ -170,12 +174,12 @@ public final class ConversationService: RuntimeHop {
     }
   }
 
-  private func remove(_ session: SessionID, isReviewed: Bool) {
+  private func remove(_ session: SessionID, hasMore: Bool) {
     let left = registry.withLockedValue { registry -> (dialog: String, calls: Int, waiters: [@Sendable () -> Void])? in
       guard let live = registry.live.removeValue(forKey: session) else { return nil }
       let calls = registry.callsByDialog[live.dialogName, default: 1] - 1
       registry.callsByDialog[live.dialogName] = calls
-      if isReviewed { registry.reviews += 1 }
+      if hasMore { registry.reviews += 1 }
       return (live.dialogName, calls, registry.takeWaiters())
     }
     guard let left else { return }

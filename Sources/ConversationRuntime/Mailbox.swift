@@ -8,6 +8,8 @@ import Storage
 enum SessionMail: Sendable {
   case speech(Numbered<SpeechToRuntime>)
   case hook(HookToken, HookOutcome)
+  /// A service's word on the call before it is answered.
+  case start(CallMomentService, HookOutcome)
   case model(ModelToken, ModelEvent)
   /// What the runtime itself has to tell the dialog, in its turn.
   case input(DialogInput)

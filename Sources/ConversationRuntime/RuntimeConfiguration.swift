@@ -19,6 +19,8 @@ public struct RuntimeConfiguration: Sendable {
   public var hangupAfterPlaybackLimit: Duration = .seconds(600)
   /// How long a language model may take to look at a call that is over.
   public var reviewLimit: Duration = .seconds(60)
+  /// How long a call may ring while services are told of its start; their own timeouts are shorter, mostly.
+  public var startHooksLimit: Duration = .seconds(10)
   /// How long hooks that the dialog started because the call ended are waited for.
   public var lastHooksLimit: Duration = .seconds(30)
 

@@ -13,6 +13,9 @@ enum SessionEventType: String, Sendable {
   case ttsCompleted = "tts_completed"
   case ttsInterrupted = "tts_interrupted"
   case turnLatency = "turn_latency"
+  /// Of hooks that no dialog has asked for; the others are inputs of the machine.
+  case hookResult = "hook_result"
+  case hookError = "hook_error"
   case quality
   case error
 }

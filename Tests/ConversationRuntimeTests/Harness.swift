@@ -136,7 +136,15 @@ final class FakeBackend: IntegrationHop {
   private let stream: AsyncStream<(HookRequest, CheckedContinuation<HookOutcome, Never>)>
   private let continuation: AsyncStream<(HookRequest, CheckedContinuation<HookOutcome, Never>)>.Continuation
 
-  init() { (stream, continuation) = AsyncStream.makeStream() }
+  private let told: [CallMoment: [CallMomentService]]
+
+  /// - Parameter told: services that are told of moments.
+  init(told: [CallMoment: [CallMomentService]] = [:]) {
+    self.told = told
+    (stream, continuation) = AsyncStream.makeStream()
+  }
+
+  func services(toldOf moment: CallMoment) -> [CallMomentService] { told[moment] ?? [] }
 
   func perform(_ request: HookRequest) async -> HookOutcome {
     await withCheckedContinuation { continuation.yield((request, $0)) }

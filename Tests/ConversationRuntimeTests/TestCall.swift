@@ -96,15 +96,16 @@ struct Bench {
     do { return try SQLSessionStore.inMemory() } catch { fatalError("\(error)") }
   }()
   let bus = MemoryCommandBus()
-  let backend = FakeBackend()
+  let backend: FakeBackend
   let counted = Locked<[String]>([])
   let service: ConversationService
 
   init(
     _ dialogs: [Dialog], catalogs: TenantCatalogs? = nil, numbers: any NumberRouting = NoNumbers(),
     configuration: RuntimeConfiguration = RuntimeConfiguration(),
-    models: any ModelService = NoModelService()
+    models: any ModelService = NoModelService(), told: [CallMoment: [CallMomentService]] = [:]
   ) {
+    backend = FakeBackend(told: told)
     var metrics = RuntimeMetrics()
     let counted = counted
     metrics.callEnded = { dialog, status in counted.with { $0.append("ended \(dialog) \(status)") } }

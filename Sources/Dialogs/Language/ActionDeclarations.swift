@@ -66,7 +66,8 @@ extension Declarations {
       hookKeys + [
         KeyDeclaration("payload", .data, "Data of your own for the request"),
         KeyDeclaration("async", .bool, "Whether the dialog goes on without the answer", fallback: "false"),
-        KeyDeclaration("filler_text", text, "Said when the answer takes longer than half a second"),
+        KeyDeclaration(
+          "filler_text", text, "Said when the answer takes longer than half a second, and again until it comes"),
         KeyDeclaration("result_into", .name(.variable), "The variable that takes the answer's `data`"),
       ], choice: ["service", "url"]),
     ActionDeclaration(

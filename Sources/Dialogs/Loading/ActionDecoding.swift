@@ -213,11 +213,6 @@ extension DialogDecoder {
     callsHooks = true
     var hook = decodeHook(members)
     hook.isAsync = source.bool(members, "async") ?? false
-    if hook.isAsync, let filler = members["filler_text"] {
-      source.report(
-        .conflictingKeys, filler.position,
-        "`filler_text` is spoken while the dialog waits, but an async hook is not waited for")
-    }
     hook.payload = members["payload"].flatMap { valueSource($0) }
     hook.fillerText = template(members, "filler_text")
     hook.resultInto = variableName(members, "result_into", holds: .any, "")

@@ -82,7 +82,8 @@ public struct SessionAsTest {
       guard who != "dialog", why != "error" else { return }
       sayState()
       steps.append(.map([("hangup", .text(why))]))
-    case .callAnswered, .speechPartial, .playbackFinished, .playbackInterrupted, .playbackFailed, .hookResult,
+    case .callAnswered, .startAnswer, .speechPartial, .playbackFinished, .playbackInterrupted, .playbackFailed,
+      .hookResult,
       .hookError, .modelSentence, .modelToolCall, .modelFinished, .modelFailed:
       return
     }

@@ -17,6 +17,11 @@ public enum SessionJournal {
   private static func line(for input: DialogInput, in session: DialogSession) -> (String, [String: Value]) {
     switch input {
     case .callAnswered: return ("call_answered", [:])
+    case .startAnswer(let service, let answer):
+      let fields: [String: Value] = [
+        "moment": "call_start", "service": .string(service), "result": answer.hiding(session.masked),
+      ]
+      return ("hook_result", fields)
     case .speechStarted: return ("speech_started", [:])
     case .speechPartial(let transcript): return ("speech_partial", ["transcript": .string(transcript)])
     case .speech(let heard):
@@ -184,6 +189,10 @@ public enum SessionJournal {
       guard entry.fields["code"] == "playback_failed", entry.fields["state"] == nil else { return nil }
       return .playbackFailed(
         PlaybackID(try fields.number("playback_id", after: "p")), message: try fields.text("message"))
+    // What is told of a call's end changes nothing any more, nor does a service that had nothing to say at its start.
+    case "hook_result" where entry.fields["moment"] == "call_start":
+      return .startAnswer(service: try fields.text("service"), try fields.value("result"))
+    case _ where entry.fields["moment"] != nil && ["hook_result", "hook_error"].contains(entry.type): return nil
     case "hook_result":
       return .hookResult(HookToken(try fields.number("hook", after: "h")), try fields.value("result"))
     case "hook_error":

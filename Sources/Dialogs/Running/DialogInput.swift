@@ -16,8 +16,11 @@ public struct ModelToken: Hashable, Sendable, CustomStringConvertible {
 
 /// What can happen to a session.
 public enum DialogInput: Hashable, Sendable {
-  /// The call is up; the dialog begins. Everything before it is ignored.
+  /// The call is up; the dialog begins. Everything before it is ignored, but for ``startAnswer(service:_:)``.
   case callAnswered
+  /// A service that was told of the call before it was answered has this to say (`variables`, `actions`, `next_state`, all
+  /// optional). After ``callAnswered`` it is ignored.
+  case startAnswer(service: String, Value)
   /// The caller began to talk: silence timers pause until the turn ends in ``speech(_:)`` or ``noMatch``.
   case speechStarted
   case speechPartial(transcript: String)

@@ -26,6 +26,8 @@ public struct DialogSession: Sendable {
   public static let interDigitTimeout: Duration = .seconds(3)
   /// A filler is only spoken when a hook or a model takes longer than this: most answers come sooner and need no excuse.
   public static let fillerDelay: Duration = .milliseconds(500)
+  /// From the end of a filler to its repetition, while the answer still has not come.
+  public static let fillerInterval: Duration = .seconds(5)
   /// A hook whose outcome never comes is given up after this, or a second after its own timeout.
   public static let hookLimit: Duration = .seconds(60)
   /// A caller who talks on and on holds up the silence timer no longer than this.
@@ -40,6 +42,8 @@ public struct DialogSession: Sendable {
   static let heldLimit = 32
   /// Work for one input. A dialog that needs more does not come to rest; see also `max_depth`.
   static let stepLimit = 5_000
+  /// Actions in one answer of a backend.
+  static let answerActionLimit = 20
   /// Lists of actions that interrupt each other in one state.
   static let runLimit = 8
 
@@ -61,6 +65,8 @@ public struct DialogSession: Sendable {
   var held: [DialogInput] = []
   var playing: [Playing] = []
   var hooks: [PendingHook] = []
+  /// Only before the call is answered.
+  var opening = Opening()
   var lastPlayback: UInt32 = 0
   var lastHook: UInt32 = 0
   var lastModel: UInt32 = 0
@@ -178,6 +184,7 @@ public struct DialogSession: Sendable {
       switch input {
       case .hangup(let who, let reason): end(by: who, reason: reason)
       case .callAnswered where phase == .waiting: start()
+      case .startAnswer(_, let answer) where phase == .waiting: takeStartAnswer(answer)
       default: break
       }
     }
@@ -199,7 +206,7 @@ public struct DialogSession: Sendable {
     if dialog.settings.record != .none {
       perform(.record(RecordStep(operation: .start, channels: dialog.settings.record)))
     }
-    enter(dialog.index(ofState: dialog.initialState) ?? 0, trigger: "start")
+    open()
     events.append(Event(.callAnswered))
     settle()
   }

@@ -5,7 +5,7 @@ extension DialogSession {
   mutating func accept(_ input: DialogInput) {
     if mustWait(input) { return hold(input) }
     switch input {
-    case .callAnswered, .hangup: break
+    case .callAnswered, .startAnswer, .hangup: break
     case .speechStarted, .speechPartial, .speech, .noMatch, .digit:
       // Whoever is being connected with somebody else does not talk to the dialog.
       if transferDeadline != nil || isConnected { return speakingSince = nil }
@@ -18,7 +18,7 @@ extension DialogSession {
         frame.wasInterrupted = true
         for i in frame.runs.indices { frame.runs[i].isCut = true }
       }
-      playbackEnded(id, heard: heard)
+      playbackEnded(id, heard: heard, byCaller: byCaller)
       if byCaller { agentWasInterrupted() }
       if isOwn, !isLeaving { events.append(Event(.ttsInterrupted, .heard(heard), isOptional: true)) }
     case .playbackFailed(let id, let message):
@@ -115,8 +115,10 @@ extension DialogSession {
     return nil
   }
 
-  private mutating func playbackEnded(_ id: PlaybackID, heard: String?) {
+  private mutating func playbackEnded(_ id: PlaybackID, heard: String?, byCaller: Bool = false) {
+    let wasFiller = playing.contains { $0.id == id && $0.isFiller }
     playing.removeAll { $0.id == id }
+    if !hooks.isEmpty { quietAfter(filler: wasFiller, byCaller: byCaller) }
     for i in frame.runs.indices {
       if case .playback(id) = frame.runs[i].wait { frame.runs[i].wait = .none }
     }

@@ -22,8 +22,12 @@ extension DialogSession {
     var resultInto: String?
     /// nil: its time has come, and the dialog that asks does not have the call now.
     var deadline: Instant?
+    /// Said while the answer is waited for, again and again; nil: nothing, or nothing more.
     var filler: Template?
+    /// nil: it is being said, or something else is.
     var fillerDue: Instant?
+    /// Whether it has been said.
+    var hasSpoken = false
   }
 
   mutating func callHook(_ step: HookStep) {
@@ -66,8 +70,9 @@ extension DialogSession {
     hooks.append(
       PendingHook(
         token: token, purpose: purpose, level: level, isAsync: isAsync, resultInto: step.resultInto,
-        deadline: now + (step.timeout.map { $0 + .seconds(1) } ?? Self.hookLimit), filler: step.fillerText,
-        fillerDue: step.fillerText == nil || isAsync ? nil : now + Self.fillerDelay))
+        deadline: now + (step.timeout.map { $0 + .seconds(1) } ?? Self.hookLimit),
+        filler: phase == .running ? step.fillerText : nil,
+        fillerDue: phase == .running && step.fillerText != nil ? now + Self.fillerDelay : nil))
     return token
   }
 
@@ -131,7 +136,7 @@ extension DialogSession {
     if !isLeaving { events.append(Event(.hookResult, .result(result))) }
   }
 
-  private mutating func assignVariables(of answer: Value) {
+  mutating func assignVariables(of answer: Value) {
     guard case .map(let variables)? = answer["variables"] else { return }
     for name in variables.keys.sorted() {
       if let slot = frame.dialog.plan.slots[name], frame.dialog.plan.type(at: slot) != nil {
@@ -144,7 +149,7 @@ extension DialogSession {
 
   /// Actions from outside pass the same checks as those of a file, but their texts are texts: a backend may repeat what the
   /// caller said, and no caller can be allowed to write expressions.
-  private mutating func decode(_ actions: [Value]) -> BackendActions? {
+  mutating func decode(_ actions: [Value]) -> BackendActions? {
     do {
       return BackendActions(source: actions, steps: try Self.decode(actions, for: frame.dialog))
     } catch {
@@ -154,8 +159,8 @@ extension DialogSession {
   }
 
   static func decode(_ actions: [Value], for dialog: Dialog) throws(EvaluationError) -> [ActionStep] {
-    guard actions.count <= 20 else {
-      throw EvaluationError("a hook answers with \(actions.count) actions; at most 20 are possible")
+    guard actions.count <= answerActionLimit else {
+      throw EvaluationError("a hook answers with \(actions.count) actions; at most \(answerActionLimit) are possible")
     }
     var decoder = DialogDecoder(file: "hook answer")
     decoder.scope = dialog.scope

@@ -24,7 +24,7 @@ extension DialogSession {
 
   var isCallersTurn: Bool {
     guard speakingSince == nil, interDigitDeadline == nil, !isHeld, !isConnected, frame.agent?.isBusy != true,
-      !isLeaving, playing.allSatisfy(\.isLoop)
+      !isLeaving, !hasAskedForPatience, playing.allSatisfy(\.isLoop)
     else { return false }
     return frame.runs.allSatisfy { if case .digits = $0.wait { true } else { false } }
   }
@@ -44,11 +44,7 @@ extension DialogSession {
         .hookError(
           hook.token, error: "timeout", status: 0, message: "the hook was given up: no outcome came"))
     }
-    for i in hooks.indices {
-      guard i < hooks.count, let due = hooks[i].fillerDue, due <= now else { continue }
-      hooks[i].fillerDue = nil
-      if let filler = hooks[i].filler { playFiller(filler) }
-    }
+    sayFillers()
     if let due = interDigitDeadline, due <= now {
       interDigitDeadline = nil
       if let run = frame.runs.last, case .digits(let step) = run.wait { collected(step) } else { keysComplete() }

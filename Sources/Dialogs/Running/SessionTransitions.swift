@@ -128,6 +128,11 @@ extension DialogSession {
     let level = level
     stopPlaying { $0.level >= level && !$0.isFiller }
     cancelHooks { $0.level >= level }
+    // Those that go on do so in silence: their filler belonged to the state.
+    for i in hooks.indices where hooks[i].level >= level {
+      hooks[i].filler = nil
+      hooks[i].fillerDue = nil
+    }
     frame.runs.removeAll(keepingCapacity: true)
     events.removeAll { !$0.isFatal }
     keyed = ""

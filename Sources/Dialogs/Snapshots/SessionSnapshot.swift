@@ -153,9 +153,10 @@ extension DialogSession.PendingHook {
     out.put("async", isAsync)
     out.put("into", resultInto.map { .string($0) })
     out.put("due", deadline)
-    if let fillerDue, let filler {
+    if let filler {
       out.put("filler", filler.source)
       out.put("filler_due", fillerDue)
+      out.put("filler_said", hasSpoken)
     }
     return out.value
   }
@@ -176,7 +177,8 @@ extension DialogSession.PendingHook {
     self.init(
       token: HookToken(try reader.number("token")), purpose: purpose, level: try reader.int("level"),
       isAsync: try reader.flag("async"), resultInto: try reader.optionalText("into"),
-      deadline: try reader.instant("due"), filler: filler, fillerDue: try reader.instant("filler_due"))
+      deadline: try reader.instant("due"), filler: filler, fillerDue: try reader.instant("filler_due"),
+      hasSpoken: try reader.flag("filler_said"))
   }
 }
 

@@ -223,6 +223,7 @@ struct DialogTestDecoder {
 
   private static let hookErrors = [
     "timeout", "unreachable", "refused", "status", "invalid_answer", "unknown_service", "too_large",
+    "unauthorized", "circuit_open", "rate_limited",
   ]
 
   private mutating func decodeModelAnswer(_ node: SourceNode) -> CallScript.ModelAnswer? {
