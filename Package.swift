@@ -62,7 +62,7 @@ let package = Package(
     room("CallLink", ["Base"]),
     room("Settings", ["Base", .product(name: "Yams", package: "Yams")]),
     room("Telemetry", ["Base", "Settings", logging, .product(name: "NIOHTTP1", package: "swift-nio")] + nio),
-    room("Storage", ["Base", "Settings", logging, .product(name: "GRDB", package: "GRDB.swift")] + nio),
+    room("Storage", ["Base", "Settings", "CPostgreSQL", logging, .product(name: "GRDB", package: "GRDB.swift")] + nio),
 
     room(
       "Outbound",
@@ -111,6 +111,7 @@ let package = Package(
     // One shim per system library, nothing else.
     .systemLibrary(name: "CPocketSphinx", pkgConfig: "pocketsphinx", providers: [.apt(["libpocketsphinx-dev"])]),
     .systemLibrary(name: "CFlite", providers: [.apt(["flite1-dev"])]),
+    .systemLibrary(name: "CPostgreSQL", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .systemLibrary(name: "CSpanDSP", pkgConfig: "spandsp", providers: [.apt(["libspandsp-dev"])]),
     .systemLibrary(name: "CSpeexDSP", pkgConfig: "speexdsp", providers: [.apt(["libspeexdsp-dev"])]),
 
@@ -130,7 +131,9 @@ let package = Package(
     tests("TurnsTests", ["Turns", "TestKit"]),
     tests("DialogsTests", ["Dialogs", "Settings", "TestKit"]),
     tests("SettingsTests", ["Settings", "Base"]),
-    tests("StorageTests", ["Storage", "Base", logging, .product(name: "GRDB", package: "GRDB.swift")]),
+    tests(
+      "StorageTests",
+      ["Storage", "Base", "ScriptedServers", "TestKit", logging, .product(name: "GRDB", package: "GRDB.swift")]),
     tests(
       "MediaGatewayTests",
       ["MediaGateway", "MediaIO", "CallLink", "TestKit", "Base", "SIP", "SDP", "RTP", "Audio", logging] + nio),

@@ -184,20 +184,34 @@ public struct StorageSettings: Sendable, Hashable {
 
   /// The folder under which the other paths have their defaults.
   public var dataDir = StorageSettings.defaultDataDir
-  /// `sqlite:///absolute/path`, or `memory:` for nothing on disk.
+  /// `sqlite:///absolute/path`, `postgres://...` with its password, or `memory:` for nothing on disk.
   public var database = "sqlite://" + StorageSettings.defaultDataDir + "/parley.db"
   /// `file:///absolute/path`: sounds that dialogs play.
   public var objects = "file://" + StorageSettings.defaultDataDir + "/objects"
+  public var retention = RetentionSettings()
 
   public init() {}
 
-  /// The path of the SQLite file; nil for `memory:`.
+  public var isInMemory: Bool { database == "memory:" }
+
+  /// The address of the PostgreSQL database; nil for others. It may hold a password.
+  public var postgresURL: Secret? { DatabaseAddress.isPostgres(database) ? Secret(database) : nil }
+
+  /// The path of the SQLite file; nil for others.
   public var databasePath: String? {
     database.hasPrefix("sqlite://") ? String(database.dropFirst("sqlite://".count)) : nil
   }
 
   /// The folder behind ``objects``.
   public var objectsPath: String { String(objects.dropFirst("file://".count)) }
+}
+
+/// `storage.retention`: how long what is kept of calls stays; zero: for ever.
+public struct RetentionSettings: Sendable, Hashable {
+  public var transcripts: Duration = .seconds(90 * 86_400)
+  public var events: Duration = .seconds(30 * 86_400)
+
+  public init() {}
 }
 
 /// `observability`: metrics, health and logs.

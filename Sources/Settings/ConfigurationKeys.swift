@@ -173,11 +173,21 @@ enum ConfigurationKeys {
 
   private static let storage: [Field<StorageSettings>] = [
     .key("data_dir", \.dataDir, path, "The folder under which the paths of this version have their defaults."),
-    .key("database", \.database, database, "Calls and their events; by default `parley.db` below `storage.data_dir`."),
+    .key(
+      "database", \.database, DatabaseAddress.codec,
+      "Calls and their events, dialogs, numbers, tokens; by default `parley.db` below `storage.data_dir`."),
     .later("redis", ""),
     .key("objects", \.objects, objects, "Sounds that dialogs play; by default `objects` below `storage.data_dir`."),
-    .later("retention", noMap),
+    .section(
+      "retention", \.retention, "How long what is kept of calls stays.",
+      [
+        .later("recordings", "30d"),
+        .key("transcripts", \.transcripts, lifetime, "What was said, by callers and to them; 0s: for ever."),
+        .key("events", \.events, lifetime, "Everything else of a call's record; 0s: for ever."),
+      ]),
   ]
+
+  private static let lifetime: Codec<Duration> = .duration(.zero, .seconds(36_500 * 86_400))
 
   private static let observability: [Field<ObservabilitySettings>] = [
     .section(
@@ -255,21 +265,6 @@ enum ConfigurationKeys {
       }
       return PortRange(first: first, last: last)
     }, show: { .string($0.description) })
-
-  private static let database = Codec<String>(
-    kind: "`sqlite:///path` or `memory:`",
-    read: { node, decoding in
-      guard let text = decoding.scalar(node, expected: "a database URL") else { return nil }
-      if text.hasPrefix("postgres://") || text.hasPrefix("postgresql://") {
-        return decoding.fail(
-          node, "Postgres is not supported by this version", code: ConfigurationCode.notSupported,
-          hint: "use sqlite:///path")
-      }
-      guard text == "memory:" || (text.hasPrefix("sqlite:///") && text.count > 10) else {
-        return decoding.fail(node, "is not a database URL", hint: "write sqlite:///var/lib/voice-gateway/parley.db")
-      }
-      return text
-    }, show: { .string($0) })
 
   private static let objects = Codec<String>(
     kind: "`file:///path`",

@@ -2,6 +2,7 @@ import Base
 import FoundationEssentials
 import GRDB
 import Logging
+import NIOConcurrencyHelpers
 
 /// One database, brought to the current schema, and everything that is kept in it.
 public struct DatabaseStores: Sendable {
@@ -10,6 +11,8 @@ public struct DatabaseStores: Sendable {
   public var dialogs: SQLDialogLibrary
   public var numbers: SQLNumberStore
   public var documents: any DocumentStore
+  /// Why the database cannot be used now, in one sentence; nil: it can. For readiness; answers at once.
+  public var trouble: @Sendable () -> String?
   /// Writes what waits and gives the database up.
   public var close: @Sendable () async -> Void
 
@@ -75,6 +78,95 @@ public struct DatabaseStores: Sendable {
     return stores
   }
 
+  /// PostgreSQL, shared by any number of processes.
+  /// - Parameters:
+  ///   - url: see ``PostgresDatabase/init(url:)``.
+  ///   - documentsPath: a SQLite file for the index of the documents: it is made of files, and each process has its own.
+  /// - Throws: one sentence that names the server, without its password.
+  public static func postgres(
+    url: String, documentsPath: String, nowMs: Int64, queueLimit: Int = StorageLimits.pendingWrites, logger: Logger
+  ) async throws(StorageError) -> DatabaseStores {
+    let database = PostgresDatabase(url: url)
+    let documents = try SQLiteFile(path: documentsPath)
+    do {
+      try await database.check()
+      _ = try await database.alone { try Migrator(Schema.migrations).migrate($0, nowMs: nowMs) }
+      try documents.database.migrate([Schema.documents], nowMs: nowMs)
+      let signals = NIOLockedValueBox<DatabaseStores?>(nil)
+      let lease = InstanceLease(database, nowMs: nowMs, logger: logger) { name in
+        guard let stores = signals.withLockedValue({ $0 }) else { return }
+        switch Revision(rawValue: name) {
+        case .dialogs?: stores.dialogs.signal.send()
+        case .numbers?:
+          do {
+            try await stores.numbers.reload()
+          } catch {
+            logger.error("the numbers cannot be read", metadata: ["error": "\(error)"])
+          }
+        case nil: break
+        }
+      }
+      var stores = DatabaseStores(
+        database, SQLiteDocumentStore(documents.database.writer), instance: lease.id, queueLimit: queueLimit,
+        logger: logger
+      ) {
+        await lease.stop()
+        signals.withLockedValue { $0 = nil }
+        database.close()
+        do {
+          try documents.database.close()
+        } catch {
+          logger.warning("the index of documents did not close", metadata: ["error": "\(error)"])
+        }
+        documents.lock.release()
+      }
+      let sessions = stores.sessions
+      stores.trouble = { sessions.trouble ?? lease.trouble }
+      try await stores.numbers.reload()
+      try await lease.start()
+      signals.withLockedValue { [stores] in $0 = stores }
+      return stores
+    } catch {
+      database.close()
+      throw StorageError(.cannotOpen, "the database \(database.place) cannot be opened: \(StorageError.reason(error))")
+    }
+  }
+
+  /// Takes the steps of the schema that a database lacks, or (dry run) says which.
+  /// - Parameters:
+  ///   - sqlite: the path of a SQLite file.
+  ///   - postgres: the address of a PostgreSQL database, where there is no such file.
+  public static func migrate(
+    sqlite: String?, postgres: String?, isDryRun: Bool, nowMs: Int64
+  ) async throws(StorageError) -> MigrationReport {
+    let migrator = Migrator(Schema.migrations)
+    do {
+      if let sqlite {
+        if isDryRun, !FileManager.default.fileExists(atPath: sqlite) {
+          return MigrationReport(taken: Schema.migrations.map(\.name))
+        }
+        let file = try SQLiteFile(path: sqlite)
+        defer { file.lock.release() }
+        if isDryRun { return try await file.database.read { try migrator.plan($0) } }
+        let report = try file.database.migrate(Schema.migrations, nowMs: nowMs)
+        try file.database.close()
+        return report
+      }
+      guard let postgres else {
+        throw StorageError(.cannotOpen, "a database in memory has no schema to bring forward (storage.database)")
+      }
+      let database = PostgresDatabase(url: postgres)
+      defer { database.close() }
+      try await database.check()
+      if isDryRun { return try await database.read { try migrator.plan($0) } }
+      return try await database.alone { try migrator.migrate($0, nowMs: nowMs) }
+    } catch let error as StorageError {
+      throw error
+    } catch {
+      throw StorageError(.cannotOpen, "the database cannot be brought forward: \(StorageError.reason(error))")
+    }
+  }
+
   init(
     _ database: any SQLDatabase, _ documents: any DocumentStore, instance: String = "",
     queueLimit: Int = StorageLimits.pendingWrites, logger: Logger, close: @escaping @Sendable () async -> Void
@@ -84,6 +176,7 @@ public struct DatabaseStores: Sendable {
     let sessions = SQLSessionStore(database, instance: instance, queueLimit: queueLimit, logger: logger)
     let dialogs = SQLDialogLibrary(database)
     self.sessions = sessions
+    trouble = { sessions.trouble }
     self.dialogs = dialogs
     numbers = SQLNumberStore(database)
     self.close = {

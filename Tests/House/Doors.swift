@@ -23,7 +23,7 @@ import Testing
     "CallLink": ["Base"],
     "Settings": platform.union(["Base", "CYaml"]),
     "Telemetry": platform.union(nio).union(["Base", "Settings", "Logging"]),
-    "Storage": platform.union(nio).union(["Base", "Settings", "Logging", "GRDB"]),
+    "Storage": platform.union(nio).union(["Base", "Settings", "Logging", "GRDB", "CPostgreSQL"]),
     "Outbound": platform.union(nio).union(["Base", "Settings", "Logging", "AsyncHTTPClient", "NIOSSL", "Crypto"]),
     "MediaIO": platform.union(nio).union(["Base"]),
     "MediaGateway": platform.union(nio).union(shared).union(["SIP", "SDP", "RTP", "Audio", "MediaIO", "Logging"]),
@@ -36,7 +36,7 @@ import Testing
       "ServiceLifecycle", "NIOWebSocket", "NIOHTTPTypes", "NIOHTTPTypesHTTP1",
     ]),
     "Worker": platform.union(nio).union(shared).union(["Outbound", "Logging"]),
-    "ScriptedServers": nio.union(["Base"]),
+    "ScriptedServers": nio.union(["Base", "Glibc", "Musl"]),
     "TestKit": ["Base", "SIP", "SDP", "RTP", "Audio"],
   ]
 

@@ -104,8 +104,8 @@ import Testing
       "config.yaml:1:25: error: C006 runtime.state_store: `redis` is not supported by this version (it knows memory)"
     ),
     (
-      "storage: { database: \"postgres://u:p@h/d\" }",
-      "config.yaml:1:22: error: C006 storage.database: Postgres is not supported by this version (use sqlite:///path)"
+      "storage: { database: \"postgres://\" }",
+      "config.yaml:1:22: error: C005 storage.database: is not a PostgreSQL address (write postgres://user:password@host:5432/database)"
     ),
     (
       "media: { access: { deny: [10.0.0.0/33] } }",

@@ -15,8 +15,10 @@ import Testing
     try await store.keep([draft(dialog, source, origin: origin)], publish: publish, expecting: nil, nowMs: nowMs)[0]
   }
 
-  @Test func sourcesAreNumberedAndKnownByTheirDigest() async throws {
-    let store = try SQLDialogLibrary.inMemory().scoped(to: Tenant.standard)
+  @Test(arguments: Backend.allCases) func sourcesAreNumberedAndKnownByTheirDigest(backend: Backend) async throws {
+    let stores = try await backend.open()
+    defer { Task { await stores.close() } }
+    let store = stores.dialogs.scoped(to: Tenant.standard)
     let one = try await put(store, "menu", "name: menu")
     #expect(one.number == 1 && one.state == .draft && one.publishedAtMs == nil)
     #expect(one.digest == SHA256.hex("name: menu"))
@@ -34,8 +36,10 @@ import Testing
     #expect(try await store.version(4, of: "menu") == nil)
   }
 
-  @Test func whatIsPublishedMoves() async throws {
-    let store = try SQLDialogLibrary.inMemory().scoped(to: Tenant.standard)
+  @Test(arguments: Backend.allCases) func whatIsPublishedMoves(backend: Backend) async throws {
+    let stores = try await backend.open()
+    defer { Task { await stores.close() } }
+    let store = stores.dialogs.scoped(to: Tenant.standard)
     for i in 1...3 { _ = try await put(store, "menu", "v\(i)") }
     #expect(try await store.published().isEmpty)
     #expect(try await store.publish("menu", version: 1, nowMs: 10).state == .published)
@@ -55,8 +59,10 @@ import Testing
     #expect(try await store.version(3, of: "menu")?.state == .retired)
   }
 
-  @Test func whoWritesMustKnowWhatIsNewest() async throws {
-    let store = try SQLDialogLibrary.inMemory().scoped(to: Tenant.standard)
+  @Test(arguments: Backend.allCases) func whoWritesMustKnowWhatIsNewest(backend: Backend) async throws {
+    let stores = try await backend.open()
+    defer { Task { await stores.close() } }
+    let store = stores.dialogs.scoped(to: Tenant.standard)
     _ = try await store.keep([draft("menu", "v1")], publish: false, expecting: 0, nowMs: 1)
     let error = await #expect(throws: StorageError.self) {
       try await store.keep([self.draft("menu", "v2")], publish: false, expecting: 0, nowMs: 1)
@@ -66,8 +72,10 @@ import Testing
     #expect(try await store.keep([draft("menu", "v2")], publish: false, expecting: 1, nowMs: 1)[0].number == 2)
   }
 
-  @Test func allOfThemOrNone() async throws {
-    let store = try SQLDialogLibrary.inMemory().scoped(to: Tenant.standard)
+  @Test(arguments: Backend.allCases) func allOfThemOrNone(backend: Backend) async throws {
+    let stores = try await backend.open()
+    defer { Task { await stores.close() } }
+    let store = stores.dialogs.scoped(to: Tenant.standard)
     let long = String(repeating: "a", count: StorageLimits.dialogBytes + 1)
     await #expect(throws: StorageError.self) {
       try await store.keep([self.draft("a", "x"), self.draft("b", long)], publish: true, expecting: nil, nowMs: 1)
@@ -75,8 +83,10 @@ import Testing
     #expect(try await store.dialogs(limit: 10, after: nil).isEmpty)
   }
 
-  @Test func oldDraftsGoAndWhatWasPublishedStays() async throws {
-    let store = try SQLDialogLibrary.inMemory().scoped(to: Tenant.standard)
+  @Test(arguments: Backend.allCases) func oldDraftsGoAndWhatWasPublishedStays(backend: Backend) async throws {
+    let stores = try await backend.open()
+    defer { Task { await stores.close() } }
+    let store = stores.dialogs.scoped(to: Tenant.standard)
     let first = try await put(store, "menu", "first", publish: true)
     for i in 1...(StorageLimits.drafts + 5) { _ = try await put(store, "menu", "draft \(i)") }
     let versions = try await store.versions(of: "menu", limit: 1000, before: nil)
@@ -89,8 +99,10 @@ import Testing
 
   // MARK: The folder's dialogs
 
-  @Test func aFileOwnsItsDialog() async throws {
-    let store = try SQLDialogLibrary.inMemory().scoped(to: Tenant.standard)
+  @Test(arguments: Backend.allCases) func aFileOwnsItsDialog(backend: Backend) async throws {
+    let stores = try await backend.open()
+    defer { Task { await stores.close() } }
+    let store = stores.dialogs.scoped(to: Tenant.standard)
     _ = try await put(store, "menu", "v1", origin: .folder, publish: true)
     try await store.report([DialogStatus(dialog: "menu", state: .serving, served: 1, file: "menu.yaml")])
     _ = try await put(store, "menu", "from the API")
@@ -99,8 +111,10 @@ import Testing
     #expect(error?.description == "the dialog `menu` comes from the file menu.yaml: change it there")
   }
 
-  @Test func aRollbackHoldsTheFileBackUntilItChanges() async throws {
-    let store = try SQLDialogLibrary.inMemory().scoped(to: Tenant.standard)
+  @Test(arguments: Backend.allCases) func aRollbackHoldsTheFileBackUntilItChanges(backend: Backend) async throws {
+    let stores = try await backend.open()
+    defer { Task { await stores.close() } }
+    let store = stores.dialogs.scoped(to: Tenant.standard)
     _ = try await put(store, "menu", "v1", origin: .folder, publish: true)
     _ = try await put(store, "menu", "v2", origin: .folder, publish: true)
     try await store.report([DialogStatus(dialog: "menu", state: .serving, served: 2, file: "menu.yaml")])
@@ -115,8 +129,10 @@ import Testing
     #expect(try await store.published().map(\.number) == [3])
   }
 
-  @Test func theRuntimesReportStandsBesideTheVersions() async throws {
-    let store = try SQLDialogLibrary.inMemory().scoped(to: Tenant.standard)
+  @Test(arguments: Backend.allCases) func theRuntimesReportStandsBesideTheVersions(backend: Backend) async throws {
+    let stores = try await backend.open()
+    defer { Task { await stores.close() } }
+    let store = stores.dialogs.scoped(to: Tenant.standard)
     _ = try await put(store, "a", "v1", publish: true)
     let finding = Diagnostic(
       code: "D002", severity: .error, file: "b.yaml", position: SourcePosition(line: 3, column: 4), message: "no",
@@ -135,8 +151,10 @@ import Testing
     #expect(try await store.dialog("a")?.latest == 1)
   }
 
-  @Test func listenersHearOfWhatIsPublished() async throws {
-    let library = try SQLDialogLibrary.inMemory()
+  @Test(arguments: Backend.allCases) func listenersHearOfWhatIsPublished(backend: Backend) async throws {
+    let stores = try await backend.open()
+    defer { Task { await stores.close() } }
+    let library = stores.dialogs
     let store = library.scoped(to: Tenant.standard)
     var changes = library.changes().makeAsyncIterator()
     _ = try await put(store, "a", "v1")

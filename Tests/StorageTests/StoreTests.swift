@@ -7,31 +7,19 @@ import Testing
 
 /// What every store promises, shown on each of them.
 @Suite struct StoreTests {
-  enum Kind: String, CaseIterable, Sendable { case memory, sqlite }
-
   /// One store and its way out.
   private struct Fixture {
     var store: SQLSessionStore
     var close: () async -> Void
   }
 
-  private func make(_ kind: Kind) async throws -> Fixture {
-    switch kind {
-    case .memory:
-      let stores = try DatabaseStores.inMemory(logger: quiet)
-      return Fixture(store: stores.sessions, close: stores.close)
-    case .sqlite:
-      let folder = TemporaryFolder()
-      let stores = try await DatabaseStores.sqlite(path: folder.path + "/parley.db", nowMs: 1, logger: quiet)
-      return Fixture(store: stores.sessions) {
-        await stores.close()
-        folder.remove()
-      }
-    }
+  private func make(_ kind: Backend) async throws -> Fixture {
+    let stores = try await kind.open()
+    return Fixture(store: stores.sessions, close: stores.close)
   }
 
-  @Test(arguments: Kind.allCases)
-  func eventsComeBackAsTheyWere(kind: Kind) async throws {
+  @Test(arguments: Backend.allCases)
+  func eventsComeBackAsTheyWere(kind: Backend) async throws {
     let fixture = try await make(kind)
     let event = SessionEvent(
       eventID: "01E", type: "speech_final", sequence: 1, session: SessionID("s"), timestampMs: 1_700_000_000_123,
@@ -45,8 +33,8 @@ import Testing
     await fixture.close()
   }
 
-  @Test(arguments: Kind.allCases)
-  func aSessionsEventsArePaged(kind: Kind) async throws {
+  @Test(arguments: Backend.allCases)
+  func aSessionsEventsArePaged(kind: Backend) async throws {
     let fixture = try await make(kind)
     for i in 1...25 {
       fixture.store.append(event(i, session: "a"))
@@ -64,8 +52,8 @@ import Testing
     await fixture.close()
   }
 
-  @Test(arguments: Kind.allCases)
-  func theLogResumesAfterAnEventWithoutLossOrDuplicates(kind: Kind) async throws {
+  @Test(arguments: Backend.allCases)
+  func theLogResumesAfterAnEventWithoutLossOrDuplicates(kind: Backend) async throws {
     let fixture = try await make(kind)
     let all = (1...30).map { event($0, session: $0 % 2 == 0 ? "a" : "b") }
     for event in all { fixture.store.append(event) }
@@ -76,8 +64,8 @@ import Testing
     await fixture.close()
   }
 
-  @Test(arguments: Kind.allCases)
-  func anEventThatIsGoneResumesByItsTime(kind: Kind) async throws {
+  @Test(arguments: Backend.allCases)
+  func anEventThatIsGoneResumesByItsTime(kind: Backend) async throws {
     let fixture = try await make(kind)
     let all = (1...10).map { event($0, session: "a") }
     for event in all where event.sequence != 5 { fixture.store.append(event) }
@@ -87,8 +75,8 @@ import Testing
     await fixture.close()
   }
 
-  @Test(arguments: Kind.allCases)
-  func subscribersSeeEveryEventInOrderAndOnlyAfterItCanBeRead(kind: Kind) async throws {
+  @Test(arguments: Backend.allCases)
+  func subscribersSeeEveryEventInOrderAndOnlyAfterItCanBeRead(kind: Backend) async throws {
     let fixture = try await make(kind)
     let first = fixture.store.subscribe(bufferLimit: 2000)
     let second = fixture.store.subscribe(bufferLimit: 2000)
@@ -107,8 +95,8 @@ import Testing
     await fixture.close()
   }
 
-  @Test(arguments: Kind.allCases)
-  func aSlowSubscriberIsCutOffAndHoldsNobody(kind: Kind) async throws {
+  @Test(arguments: Backend.allCases)
+  func aSlowSubscriberIsCutOffAndHoldsNobody(kind: Backend) async throws {
     let fixture = try await make(kind)
     let slow = fixture.store.subscribe(bufferLimit: 4)
     let quick = fixture.store.subscribe(bufferLimit: 100)
@@ -126,8 +114,8 @@ import Testing
     await fixture.close()
   }
 
-  @Test(arguments: Kind.allCases)
-  func closingEndsTheSubscriptions(kind: Kind) async throws {
+  @Test(arguments: Backend.allCases)
+  func closingEndsTheSubscriptions(kind: Backend) async throws {
     let fixture = try await make(kind)
     let stream = fixture.store.subscribe(bufferLimit: 10)
     fixture.store.append(event(1, session: "a"))
@@ -137,8 +125,8 @@ import Testing
     #expect(count == 1)
   }
 
-  @Test(arguments: Kind.allCases)
-  func summariesAreReplacedAndComeBackWhole(kind: Kind) async throws {
+  @Test(arguments: Backend.allCases)
+  func summariesAreReplacedAndComeBackWhole(kind: Backend) async throws {
     let fixture = try await make(kind)
     var call = summary("s", startedAtMs: 5)
     fixture.store.put(call)
@@ -168,8 +156,8 @@ import Testing
     await fixture.close()
   }
 
-  @Test(arguments: Kind.allCases)
-  func sessionsArePagedNewestFirst(kind: Kind) async throws {
+  @Test(arguments: Backend.allCases)
+  func sessionsArePagedNewestFirst(kind: Backend) async throws {
     let fixture = try await make(kind)
     for i in 0..<20 { fixture.store.put(summary("s\(i % 7)-\(i)", startedAtMs: Int64(i / 2))) }
     await fixture.store.flush()
@@ -190,8 +178,8 @@ import Testing
     await fixture.close()
   }
 
-  @Test(arguments: Kind.allCases)
-  func aNumberThatTheSessionHasIsRefusedAndCounted(kind: Kind) async throws {
+  @Test(arguments: Backend.allCases)
+  func aNumberThatTheSessionHasIsRefusedAndCounted(kind: Backend) async throws {
     let fixture = try await make(kind)
     for i in 1...3 { fixture.store.append(event(i, session: "a")) }
     var other = event(2, session: "a", type: "error")
@@ -206,8 +194,8 @@ import Testing
     await fixture.close()
   }
 
-  @Test(arguments: Kind.allCases)
-  func manyWritersLeaveNoGapInAnySession(kind: Kind) async throws {
+  @Test(arguments: Backend.allCases)
+  func manyWritersLeaveNoGapInAnySession(kind: Backend) async throws {
     let fixture = try await make(kind)
     let store = fixture.store
     await withTaskGroup(of: Void.self) { group in
@@ -234,8 +222,8 @@ import Testing
 
   // MARK: Snapshots
 
-  @Test(arguments: Kind.allCases)
-  func theNewestSnapshotStaysAndGoesWithItsSession(kind: Kind) async throws {
+  @Test(arguments: Backend.allCases)
+  func theNewestSnapshotStaysAndGoesWithItsSession(kind: Backend) async throws {
     let fixture = try await make(kind)
     let a = SessionID("a")
     fixture.store.put(summary("a", startedAtMs: 1))
@@ -262,8 +250,8 @@ import Testing
     await fixture.close()
   }
 
-  @Test(arguments: Kind.allCases)
-  func aSnapshotThatIsTooLargeIsRefusedAndTheOldOneStays(kind: Kind) async throws {
+  @Test(arguments: Backend.allCases)
+  func aSnapshotThatIsTooLargeIsRefusedAndTheOldOneStays(kind: Backend) async throws {
     let fixture = try await make(kind)
     let a = SessionID("a")
     fixture.store.putSnapshot(a, sequence: 1, data: [7])
@@ -274,8 +262,8 @@ import Testing
     await fixture.close()
   }
 
-  @Test(arguments: Kind.allCases)
-  func openSessionsAreToldOldestFirst(kind: Kind) async throws {
+  @Test(arguments: Backend.allCases)
+  func openSessionsAreToldOldestFirst(kind: Backend) async throws {
     let fixture = try await make(kind)
     for (name, at) in [("c", 3), ("a", 1), ("b", 2)] { fixture.store.put(summary(name, startedAtMs: Int64(at))) }
     var over = summary("b", startedAtMs: 2)

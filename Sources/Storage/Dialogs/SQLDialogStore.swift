@@ -42,6 +42,7 @@ struct SQLDialogStore: DialogStore {
         return publish ? try rows.publish(version, held: "", nowMs: nowMs) : version
       }
       let count = try rows.count()
+      if publish, drafts.contains(where: { $0.origin == .api }) { try Revision.dialogs.bump(rows.database) }
       guard count <= StorageLimits.dialogs else {
         throw StorageError(.limit, "there are \(count) dialogs; the limit is \(StorageLimits.dialogs)")
       }
@@ -68,6 +69,7 @@ struct SQLDialogStore: DialogStore {
       if let file = record?.status?.file, !file.isEmpty, record?.heldDigest != found.digest {
         throw StorageError(.conflict, "the dialog `\(dialog)` comes from the file \(file): change it there")
       }
+      try Revision.dialogs.bump(rows.database)
       return try rows.publish(found, held: "", nowMs: nowMs)
     }
     library.signal.send()
@@ -98,6 +100,7 @@ struct SQLDialogStore: DialogStore {
       {
         held = try rows.require(present, of: dialog).digest
       }
+      try Revision.dialogs.bump(rows.database)
       return try rows.publish(older, held: held == older.digest ? "" : held, nowMs: nowMs)
     }
     library.signal.send()

@@ -61,6 +61,7 @@ public final class SQLNumberStore: NumberStore {
         [
           .text(number), .text(tenant), .text(dialog), .text(description), .int(record.createdAtMs), .int(nowMs),
         ])
+      try Revision.numbers.bump(database)
       return record
     }
     changed(number, record)
@@ -69,7 +70,9 @@ public final class SQLNumberStore: NumberStore {
 
   public func remove(_ number: String, tenant: String) async throws -> Bool {
     let wasThere = try await database.write { database in
-      try database.run("DELETE FROM numbers WHERE number = ? AND tenant = ?", [.text(number), .text(tenant)]) > 0
+      try Revision.numbers.bump(database)
+      return try database.run(
+        "DELETE FROM numbers WHERE number = ? AND tenant = ?", [.text(number), .text(tenant)]) > 0
     }
     if wasThere { changed(number, nil) }
     return wasThere

@@ -13,7 +13,7 @@ extension StorageError {
       let found = Self.code(error) ?? code
       let sentence =
         switch found {
-        case .diskFull: "there is no room left for the database"
+        case .diskFull: "no space left on the disk of the database"
         case .readFailed: "the database cannot be read: \(reason(error))"
         default: "the database cannot be written: \(reason(error))"
         }

@@ -10,7 +10,7 @@ public struct MigrationReport: Sendable, Hashable {
 
 /// Brings a schema forward, step by step. What was taken is written down with a checksum, so that a database from a newer
 /// version, or from a version with other steps, is refused instead of damaged.
-struct Migrator {
+struct Migrator: Sendable {
   private let steps: [SQLMigration]
 
   init(_ steps: [SQLMigration]) { self.steps = steps }

@@ -310,6 +310,17 @@ public final class SQLSessionStore: SessionStore {
     try await database.read { try SessionRows.sessions(query, $0) }
   }
 
+  /// How the database goes about a list, step by step in its own words: its cost must be the page's and not the table's.
+  public func explain(_ query: SessionQuery) async throws -> [String] {
+    try await database.read { database in
+      let (sql, arguments) = try SessionRows.statement(query, database)
+      let prefix = database.dialect == .sqlite ? "EXPLAIN QUERY PLAN " : "EXPLAIN "
+      return try database.rows(prefix + sql, arguments).map { row in
+        try row.text(database.dialect == .sqlite ? "detail" : "QUERY PLAN")
+      }
+    }
+  }
+
   public func openSessions() async throws -> [SessionSummary] {
     try await database.read { try SessionRows.openSessions($0) }
   }

@@ -23,6 +23,9 @@ public final class SessionArchive: Sendable {
     }
   }
 
+  /// - Parameter url: see ``PostgresDatabase/init(url:)``.
+  public convenience init(postgres url: String) { self.init(PostgresDatabase(url: url)) }
+
   /// The whole record of a session, in order; empty where there is none.
   public func events(of session: SessionID) async throws -> [SessionEvent] {
     var events: [SessionEvent] = []

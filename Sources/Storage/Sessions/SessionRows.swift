@@ -150,6 +150,18 @@ enum SessionRows {
       quality: members("quality"), latency: members("latency"), outcome: members("outcome"))
   }
 
+  /// Those whose process has given no word since `border` by the database's clock.
+  static func openSessions(
+    outsideOf border: Int64, limit: Int, _ database: any SQLConnection
+  ) throws -> [SessionSummary] {
+    try database.rows(
+      """
+      SELECT * FROM sessions WHERE ended = 0
+      AND instance NOT IN (SELECT id FROM instances WHERE seen_at_ms >= ?) LIMIT ?
+      """, [.int(border), clamp(limit)]
+    ).map(summary)
+  }
+
   // MARK: Snapshots
 
   static func replace(_ snapshot: SessionSnapshot, _ database: any SQLConnection) throws {

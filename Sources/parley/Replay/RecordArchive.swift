@@ -77,8 +77,13 @@ struct RecordArchive {
     } catch {
       throw CommandFailure(configuration: error)
     }
+    if let url = loaded.configuration.storage.postgresURL {
+      let opened = SessionArchive(postgres: url.reveal())
+      archive = opened
+      return opened
+    }
     guard let path = loaded.configuration.storage.databasePath else {
-      throw CommandFailure("sessions can only be looked up in a SQLite database (storage.database)")
+      throw CommandFailure("a database in memory keeps no sessions to look up (storage.database)")
     }
     do {
       let opened = try SessionArchive(path: path)

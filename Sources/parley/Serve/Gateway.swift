@@ -68,6 +68,7 @@ final class Gateway: Sendable {
     try makeFolder(settings.storage.objectsPath)
     let stores = try await DatabaseStores.open(settings.storage, logger: logger)
     undo.add(stores.close)
+    Housekeeping.watch(stores, health, metrics.registry)
     let store = stores.sessions
     let commands = MemoryCommandBus()
 
@@ -93,7 +94,8 @@ final class Gateway: Sendable {
     // Worker: tells webhooks of events. Its part in the API is made first.
     let worker = WorkerRole(
       settings: settings.integration, database: stores.database, log: store, outbound: outbound,
-      metrics: metrics.registry, logger: logger)
+      jobs: [Housekeeping.retention(stores, settings.storage, logger: logger)], metrics: metrics.registry,
+      logger: logger)
 
     // Integration: asks the customer's backends, serves the API.
     let tokens = try apiTokens(settings)

@@ -1,3 +1,4 @@
+import Base
 import Logging
 import Settings
 import Storage
@@ -6,7 +7,12 @@ import Telemetry
 extension DatabaseStores {
   /// Opens the database of the configuration.
   static func open(_ settings: StorageSettings, logger: Logger) async throws(StorageError) -> DatabaseStores {
-    guard let path = settings.databasePath else { return try inMemory(logger: logger) }
-    return try await sqlite(path: path, nowMs: WallClock.nowMilliseconds(), logger: logger)
+    let nowMs = WallClock.nowMilliseconds()
+    if let path = settings.databasePath { return try await sqlite(path: path, nowMs: nowMs, logger: logger) }
+    if let url = settings.postgresURL {
+      return try await postgres(
+        url: url.reveal(), documentsPath: settings.dataDir + "/documents.db", nowMs: nowMs, logger: logger)
+    }
+    return try inMemory(logger: logger)
   }
 }

@@ -8,16 +8,21 @@ final class Gateway {
   private(set) var metricsPort = 0
   private let process = Process()
   private let errorFile: String
+  /// What `storage.database` says.
+  let database: String
 
   struct Failed: Error, CustomStringConvertible { var description: String }
 
   /// Starts it and returns when it listens.
-  /// - Parameter dialogs: file name to text, besides the examples; nil for the examples alone.
+  /// - Parameters:
+  ///   - dialogs: file name to text, besides the examples.
+  ///   - database: what `storage.database` says; nil: a SQLite file in its folder.
   init(
     dialogs: [String: String] = [:], configuration: String = "", arguments: [String] = [],
-    rtpPorts: ClosedRange<Int>? = nil
+    rtpPorts: ClosedRange<Int>? = nil, database: String? = nil
   ) throws {
     folder = try Tools.temporaryFolder()
+    self.database = database ?? "sqlite://\(folder)/parley.db"
     errorFile = "\(folder)/stderr"
     let dialogFolder = "\(folder)/dialogs"
     try FileManager.default.createDirectory(atPath: dialogFolder, withIntermediateDirectories: true)
@@ -36,9 +41,10 @@ final class Gateway {
       "VG_MEDIA_LISTEN_ADDRESS": "127.0.0.1", "VG_MEDIA_SIP_PORT": "0",
       "VG_MEDIA_RTP_PORT_RANGE": "\(rtp.lowerBound)-\(rtp.upperBound)", "VG_RUNTIME_DIALOG_DIR": dialogFolder,
       "VG_INTEGRATION_API_PORT": "0", "VG_OBSERVABILITY_METRICS_PORT": "0",
-      "VG_STORAGE_DATABASE": "sqlite://\(folder)/parley.db", "VG_SECURITY_API_TOKENS": "end-to-end-token",
+      "VG_STORAGE_DATABASE": self.database, "VG_SECURITY_API_TOKENS": "end-to-end-token",
       "VG_OBSERVABILITY_LOG_FORMAT": "text", "VG_INTEGRATION_OUTBOUND_ALLOW_PRIVATE": "127.0.0.0/8",
     ]) { $1 }
+    if database != nil { process.environment?["VG_STORAGE_DATA_DIR"] = folder }
     let pipe = Pipe()
     process.standardError = pipe
     process.standardOutput = FileHandle.nullDevice
@@ -134,7 +140,7 @@ final class Gateway {
     let ended = try events("call_terminated", count)
     let replay = try Tools.run(
       Tools.parley, ["replay", "--all", "--json"],
-      environment: ["VG_STORAGE_DATABASE": "sqlite://\(folder)/parley.db", "PARLEY_CONFIG": "\(folder)/config.yaml"])
+      environment: ["VG_STORAGE_DATABASE": database, "PARLEY_CONFIG": "\(folder)/config.yaml"])
     guard replay.status == 0, replay.output.split(separator: "\n").count >= ended.count else {
       throw Failed(description: "a replay differs from its call: \(replay.output) \(replay.errors)")
     }

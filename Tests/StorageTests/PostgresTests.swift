@@ -1,0 +1,198 @@
+import Base
+import ScriptedServers
+import Storage
+import Testing
+
+/// What is PostgreSQL's own: types, conflicts, several processes, and what is said when there is none.
+@Suite struct PostgresTests {
+  private func database() throws -> PostgresDatabase {
+    PostgresDatabase(url: try PostgresServer.running().makeDatabase())
+  }
+
+  @Test(arguments: [Backend.sqlite, .postgres])
+  func valuesComeBackAsTheyWere(backend: Backend) async throws {
+    let stores = try await backend.open()
+    _ = try await stores.database.alone { database in
+      try database.run(
+        "CREATE TABLE things (id BIGINT, t TEXT, r DOUBLE PRECISION, b \(database.dialect.bytes), n TEXT, k \(database.dialect.counter))"
+      )
+    }
+    let values: [(String, SQLValue)] = [
+      ("id", .int(Int64.min)), ("t", .text("naïve ? 'x' \u{1F600} \\ \"")), ("r", .real(0.1)),
+      ("b", .bytes([0, 1, 0xFF, 0x27, 0x5C])), ("n", .null),
+    ]
+    _ = try await stores.database.write { database in
+      try database.run("INSERT INTO things (id, t, r, b, n) VALUES (?, ?, ?, ?, ?)", values.map(\.1))
+    }
+    let row = try #require(
+      try await stores.database.read { try $0.row("SELECT *, '?' AS q FROM things WHERE t = ?", [values[1].1]) })
+    for (name, value) in values { #expect(row.values[name] == value, "\(name)") }
+    #expect(row.values["q"] == .text("?"), "a question mark in a text is one")
+    #expect(try row.int("k") == 1)
+    let sums = try await stores.database.read {
+      try $0.row("SELECT COUNT(*) AS n, SUM(id) AS s, MAX(r) AS r FROM things")
+    }
+    #expect(try sums?.int("n") == 1 && sums?.int("s") == Int64.min && sums?.real("r") == 0.1)
+    await stores.close()
+  }
+
+  @Test func aTextWithAZeroCostsNoRow() async throws {
+    let stores = try await Backend.postgres.open()
+    var call = summary("s", startedAtMs: 1)
+    call.callerID = "a\0b"
+    stores.sessions.put(call)
+    await stores.sessions.flush()
+    #expect(try await stores.sessions.session(SessionID("s"), tenant: nil)?.callerID == "a\u{FFFD}b")
+    #expect(stores.sessions.lostWrites == 0)
+    await stores.close()
+  }
+
+  @Test func changesThatMeetAreMadeOneAfterTheOther() async throws {
+    let database = try database()
+    try await database.alone { database in
+      try database.run("CREATE TABLE counters (n BIGINT)")
+      try database.run("INSERT INTO counters VALUES (0)")
+    }
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for _ in 1...40 {
+        group.addTask {
+          try await database.write { database in
+            let n = try database.row("SELECT n FROM counters")?.int("n") ?? 0
+            try database.run("UPDATE counters SET n = ?", [.int(n + 1)])
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+    #expect(try await database.read { try $0.row("SELECT n FROM counters")?.int("n") } == 40)
+  }
+
+  @Test func aChangeThatFailsIsUndoneAndTheConnectionGoesOn() async throws {
+    let database = try database()
+    _ = try await database.alone { try $0.run("CREATE TABLE names (name TEXT PRIMARY KEY NOT NULL)") }
+    let error = await #expect(throws: StorageError.self) {
+      try await database.write { database in
+        try database.run("INSERT INTO names VALUES ('a')")
+        try database.run("INSERT INTO names VALUES ('a')")
+      }
+    }
+    #expect(error?.code == .writeFailed)
+    #expect(try await database.read { try $0.rows("SELECT name FROM names").count } == 0)
+    let read = await #expect(throws: StorageError.self) {
+      try await database.read { _ = try $0.run("INSERT INTO names VALUES ('a')") }
+    }
+    #expect(read != nil, "a question changes nothing")
+  }
+
+  @Test func aServerThatIsNotThereIsOneSentenceWithoutThePassword() async throws {
+    let folder = TemporaryFolder()
+    defer { folder.remove() }
+    let error = await #expect(throws: StorageError.self) {
+      _ = try await DatabaseStores.postgres(
+        url: "postgres://ann:hunter22@127.0.0.1:1/parley?sslmode=disable", documentsPath: folder.path + "/d.db",
+        nowMs: 1, logger: quiet)
+    }
+    let text = error?.description ?? ""
+    #expect(error?.code == .cannotOpen)
+    #expect(text.hasPrefix("the database postgres://127.0.0.1:1/parley cannot be opened: "), "\(text)")
+    #expect(text.contains("Connection refused") && !text.contains("hunter22") && !text.contains("\n"), "\(text)")
+  }
+
+  // MARK: Several processes
+
+  @Test func sessionsOfALivingProcessAreNotEnded() async throws {
+    let server = try PostgresServer.running()
+    let url = try server.makeDatabase()
+    let folder = TemporaryFolder()
+    defer { folder.remove() }
+    func open(_ name: String) async throws -> DatabaseStores {
+      try await DatabaseStores.postgres(
+        url: url, documentsPath: "\(folder.path)/\(name).db", nowMs: 1, logger: quiet)
+    }
+    let first = try await open("first")
+    first.sessions.put(summary("a", startedAtMs: 1))
+    first.sessions.append(event(1, session: "a", type: "call_started"))
+    await first.sessions.flush()
+    let second = try await open("second")
+    #expect(try await second.sessions.openSessions().map(\.session.value) == ["a"])
+
+    // A process judges others once its own word has stood for as long as theirs may be missing.
+    let third = InstanceLease(second.database, nowMs: 2, logger: quiet)
+    let start = Instant(nanoseconds: 0)
+    try await third.beat(at: start)
+    try await third.beat(at: start + .seconds(20))
+    try await second.database.write { _ = try $0.run("UPDATE instances SET seen_at_ms = 1") }
+    try await third.beat(at: start + .seconds(25))
+    #expect(try await second.sessions.openSessions().count == 1, "too early to judge")
+    try await second.database.write { _ = try $0.run("UPDATE instances SET seen_at_ms = 1") }
+    try await third.beat(at: start + .seconds(45))
+    #expect(try await second.sessions.openSessions().isEmpty)
+    let record = try await second.sessions.events(of: SessionID("a"), tenant: nil, after: 0, limit: 9)
+    #expect(record.map(\.type) == ["call_started", "call_terminated"])
+
+    // After a time without the database nobody is judged at once.
+    second.sessions.put(summary("b", startedAtMs: 1))
+    await second.sessions.flush()
+    try await second.database.write { _ = try $0.run("UPDATE instances SET seen_at_ms = 1") }
+    try await third.beat(at: start + .seconds(300))
+    #expect(try await second.sessions.openSessions().map(\.session.value) == ["b"])
+    await first.close()
+    await second.close()
+  }
+
+  @Test func whatOneProcessChangesTheOtherHears() async throws {
+    let url = try PostgresServer.running().makeDatabase()
+    let folder = TemporaryFolder()
+    defer { folder.remove() }
+    func open(_ name: String) async throws -> DatabaseStores {
+      try await DatabaseStores.postgres(
+        url: url, documentsPath: "\(folder.path)/\(name).db", nowMs: 1, logger: quiet)
+    }
+    let first = try await open("first"), second = try await open("second")
+    var changes = second.dialogs.changes().makeAsyncIterator()
+    _ = try await first.numbers.put("100", tenant: "a", dialog: "menu", description: "", nowMs: 1)
+    let draft = DialogDraft(dialog: "menu", source: "x", origin: .api)
+    _ = try await first.dialogs.scoped(to: "a").keep([draft], publish: true, expecting: nil, nowMs: 1)
+    #expect(await changes.next() != nil)
+    // Numbers are read in the same look, before or after.
+    while second.numbers.destination(of: "100") == nil { await Task.yield() }
+    #expect(second.numbers.destination(of: "100")?.dialog == "menu")
+    await first.close()
+    await second.close()
+  }
+
+  /// Writers of several processes: a reader that goes on after what it has seen misses nothing.
+  @Test func theLogHasOneOrderForAllProcesses() async throws {
+    let url = try PostgresServer.running().makeDatabase()
+    _ = try await DatabaseStores.migrate(sqlite: nil, postgres: url, isDryRun: false, nowMs: 1)
+    let writers = (0..<4).map { SQLSessionStore(PostgresDatabase(url: url), instance: "\($0)", logger: quiet) }
+    let reader = SQLSessionStore(PostgresDatabase(url: url), logger: quiet)
+    let total = 4 * 500
+    async let seen: [String] = {
+      var seen: [String] = []
+      while seen.count < total {
+        let page = try await reader.events(tenant: nil, after: seen.last, limit: 100)
+        seen += page.map(\.eventID)
+        if page.isEmpty { await Task.yield() }
+      }
+      return seen
+    }()
+    await withTaskGroup(of: Void.self) { group in
+      for (number, writer) in writers.enumerated() {
+        group.addTask {
+          for i in 1...500 {
+            writer.append(event(i, session: "w\(number)"))
+            if i % 7 == 0 { await writer.flush() }
+          }
+          await writer.flush()
+        }
+      }
+    }
+    let all = try await seen
+    #expect(all.count == total && Set(all).count == total)
+    for writer in writers {
+      #expect(writer.lostWrites == 0)
+      await writer.close()
+    }
+  }
+}
