@@ -210,8 +210,11 @@ final class TestCall: Sendable {
   func over() async {
     let log = bench.store.subscribe(bufferLimit: 1_000)
     let recorded = try? await bench.events(session.value)
-    if recorded?.last?.type == "call_terminated" { return }
-    for await event in log where event.session == session && event.type == "call_terminated" { return }
+    if recorded?.last?.type != "call_terminated" {
+      for await event in log where event.session == session && event.type == "call_terminated" { break }
+    }
+    // The record is told of before the end is counted.
+    await bench.service.settle(session)
   }
 }
 
