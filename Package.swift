@@ -122,7 +122,11 @@ let package = Package(
 
     // Tests.
     room("TestKit", ["Base", "SIP", "SDP", "RTP", "Audio"]),
-    room("ScriptedServers", ["Base", .product(name: "NIOHTTP1", package: "swift-nio")] + nio),
+    room(
+      "ScriptedServers",
+      [
+        "Base", .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      ] + nio),
     tests("BaseTests", ["Base"]),
     tests("SDPTests", ["SDP", "TestKit"]),
     tests("SIPTests", ["SIP", "TestKit"]),
@@ -143,7 +147,7 @@ let package = Package(
     tests(
       "OutboundTests",
       [
-        "Outbound", "ScriptedServers", "Base", "Settings",
+        "Outbound", "ScriptedServers", "Base", "Settings", .product(name: "NIOSSL", package: "swift-nio-ssl"),
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
       ] + nio),

@@ -50,7 +50,9 @@ public final class IntegrationService: Sendable {
     self.configuration = configuration
     self.group = group
     self.logger = logger
-    hooks = HookClient(settings: configuration.settings, client: outbound, metrics: metrics, logger: logger)
+    hooks = HookClient(
+      settings: configuration.settings, outbound: outbound, audit: nil, metrics: metrics,
+      logger: logger)
     api = CallAPI(
       configuration: configuration, eventLog: eventLog, directory: directory, commands: commands, dialogs: dialogs,
       numbers: numbers, database: database, webhooks: webhooks, logger: logger)

@@ -13,7 +13,7 @@ public struct ClientIdentity: Sendable, Hashable {
   public var certificateFile: String?
   /// Its private key, without a passphrase.
   public var keyFile: String?
-  /// The authorities that the server's certificate may come from, instead of the system's.
+  /// Authorities that the server's certificate may come from, beside the system's.
   public var authoritiesFile: String?
 
   public init(certificateFile: String? = nil, keyFile: String? = nil, authoritiesFile: String? = nil) {
@@ -91,7 +91,7 @@ final class IdentityLoader: Sendable {
     }
     if let path = identity.authoritiesFile {
       let roots = try read(path, "certificates") { try NIOSSLCertificate.fromPEMFile(path) }
-      tls.trustRoots = .certificates(roots)
+      tls.additionalTrustRoots = [.certificates(roots)]
     }
     if let path = identity.certificateFile {
       let chain = try read(path, "certificate") { try NIOSSLCertificate.fromPEMFile(path) }

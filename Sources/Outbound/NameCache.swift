@@ -31,7 +31,10 @@ final class NameCache: Sendable {
     let lookup = begin(name)
     let addresses: [IPAddress]
     do {
-      addresses = try await firstOf(lookup, limit: min(timeout, Self.patience), name)
+      addresses = try await firstOf(
+        lookup, limit: min(timeout, Self.patience),
+        late: OutboundError(.timeout, "\(name) was not found in time: the name server is silent"),
+        left: OutboundError(.cancelled, "\(name) was not waited for"))
     } catch {
       entries.withLockedValue { if $0[name]?.lookup == lookup { $0[name] = nil } }
       throw error as? OutboundError ?? OutboundError(.unresolved, "\(name) has no address")
@@ -64,40 +67,6 @@ final class NameCache: Sendable {
       let lookup = Task { [resolver] in try await resolver.addresses(of: name) }
       entries[name] = Entry(lookup: lookup, begun: now)
       return lookup
-    }
-  }
-
-  /// The lookup's outcome, the end of `limit`, or the caller's cancellation, whichever comes first: a lookup that blocks a
-  /// thread cannot be broken off, only left alone.
-  private func firstOf(
-    _ lookup: Task<[IPAddress], any Error>, limit: Duration, _ name: String
-  ) async throws -> [IPAddress] {
-    let waiting = NIOLockedValueBox<CheckedContinuation<[IPAddress], any Error>?>(nil)
-    let isOver = NIOLockedValueBox(false)
-    @Sendable func settle(_ result: Result<[IPAddress], any Error>) {
-      let first = waiting.withLockedValue { waiting in
-        defer { waiting = nil }
-        return waiting
-      }
-      if first == nil { isOver.withLockedValue { $0 = true } }
-      first?.resume(with: result)
-    }
-    return try await withTaskCancellationHandler {
-      let timer = Task {
-        try await Task.sleep(for: limit)
-        settle(.failure(OutboundError(.timeout, "\(name) was not found in time: the name server is silent")))
-      }
-      defer { timer.cancel() }
-      return try await withCheckedThrowingContinuation { continuation in
-        waiting.withLockedValue { $0 = continuation }
-        // A cancellation that came before there was anybody to tell.
-        if isOver.withLockedValue({ $0 }) || Task.isCancelled {
-          settle(.failure(OutboundError(.cancelled, "\(name) was not waited for")))
-        }
-        Task { settle(await lookup.result) }
-      }
-    } onCancel: {
-      settle(.failure(OutboundError(.cancelled, "\(name) was not waited for")))
     }
   }
 }

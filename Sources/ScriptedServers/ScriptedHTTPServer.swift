@@ -5,6 +5,7 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NIOSSL
 
 /// An HTTP/1.1 server on the loopback whose answers a test writes. Remembers what it was asked.
 public final class ScriptedHTTPServer: Sendable {
@@ -65,7 +66,13 @@ public final class ScriptedHTTPServer: Sendable {
   private let state = NIOLockedValueBox(State())
   private let listener = NIOLockedValueBox<(any Channel)?>(nil)
 
-  public init(_ answer: @escaping @Sendable (Request) -> [Step]) { self.answer = answer }
+  private let tls: NIOSSLContext?
+
+  /// - Parameter tls: speaks https with it; nil: http.
+  public init(tls: NIOSSLContext? = nil, _ answer: @escaping @Sendable (Request) -> [Step]) {
+    self.tls = tls
+    self.answer = answer
+  }
 
   /// Listens on 127.0.0.1; returns the port. `port` 0 lets the system choose.
   @discardableResult
@@ -75,6 +82,7 @@ public final class ScriptedHTTPServer: Sendable {
       .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
       .childChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
+          if let tls = self.tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
           try channel.pipeline.syncOperations.configureHTTPServerPipeline()
           try channel.pipeline.syncOperations.addHandler(Handler(self))
         }

@@ -23,6 +23,7 @@ extension Decoding {
       if service.retry.initialBackoff > service.retry.maxBackoff {
         together("integration.services.\(name).retry: initial_backoff is longer than max_backoff")
       }
+      check(service, "integration.services.\(name)")
     }
     check(api.webhooks)
     check(configuration.runtime.llm)
@@ -30,6 +31,18 @@ extension Decoding {
     if turn.vad.minSilenceMs > turn.turn.maxSilenceMs {
       together("speech.vad.min_silence_ms is longer than speech.turn.max_silence_ms")
     }
+  }
+
+  private mutating func check(_ service: IntegrationSettings.Service, _ place: String) {
+    if service.rateLimit.burst != nil, service.rateLimit.requestsPerSecond == 0 {
+      together("\(place).rate_limit: burst has no effect without requests_per_second")
+    }
+    if !service.events.isEmpty, service.type != .http {
+      together("\(place).events has no effect with type \(service.type.rawValue)")
+    }
+    guard !service.url.isEmpty, !service.url.hasPrefix("https://") else { return }
+    if case .mtls = service.auth { together("\(place).auth: type mtls needs an https url") }
+    if !service.authoritiesFile.isEmpty { together("\(place).ca has no effect without an https url") }
   }
 
   private mutating func check(_ llm: LanguageModelSettings) {

@@ -43,82 +43,36 @@ enum IntegrationKeys {
         .key("max_backoff", \.maxBackoff, backoff, "The longest wait."),
         .key("backoff_multiplier", \.backoffMultiplier, .double(1...10), "How much longer each wait is than the last."),
       ]),
-    .later("rate_limit", .map([:])),
-    .later("circuit_breaker", .map([:])),
-    .key("auth", \.auth, auth, "How the gateway proves who it is: `type` and what it needs."),
+    .section(
+      "rate_limit", \.rateLimit, "How much all calls together may ask; who cannot be served within its timeout fails.",
+      [
+        .key(
+          "requests_per_second", \.requestsPerSecond, .double(0...100_000), "Attempts in a second; 0: as many as come."),
+        .key(
+          "burst", \.burst, Codec.int(1...100_000).optional(), "How many may come at once; absent: those of a second."),
+      ]),
+    .section(
+      "circuit_breaker", \.circuitBreaker, "When a service that fails is left alone, so that no caller waits for it.",
+      [
+        .key(
+          "threshold", \.threshold, .int(0...1000),
+          "Failed attempts in a row (no answer, 5xx) that open it; 0: nothing does."),
+        .key(
+          "timeout", \.timeout, .duration(.milliseconds(100), .seconds(3600)),
+          "How long hooks then fail at once with `circuit_open`."),
+        .key(
+          "half_open_requests", \.halfOpenRequests, .int(1...100),
+          "Attempts that may be made then; when all succeed it closes."),
+      ]),
+    .key("auth", \.auth, ServiceAuthKeys.auth, "How the gateway proves who it is: `type` and what it needs."),
+    .key(
+      "ca", \.authoritiesFile, .text("path of a PEM file or empty"),
+      "Authorities that the server's certificate may come from, beside the system's."),
+    .key(
+      "events", \.events, .list(of: .choice(), "list of `call_start`, `call_end`", count: 0...2, distinct: true),
+      "What the service is told of every call: `POST /on-call-start` before it is answered, `POST /on-call-end` after it."
+    ),
   ]
-
-  /// The keys of `auth`, before they are put together.
-  private struct Credentials: Sendable {
-    enum Kind: String, CaseIterable, Sendable { case none, bearer, apiKey = "api_key", basic }
-    var type = Kind.none
-    var token = Secret("")
-    var header = "X-API-Key"
-    var key = Secret("")
-    var username = ""
-    var password = Secret("")
-  }
-
-  private static let credentials: [Field<Credentials>] = [
-    .key("type", \.type, .choice(later: ["hmac", "oauth2", "mtls"]), ""),
-    .key("token", \.token, .secret, ""),
-    .key("header", \.header, .checked("a header name", IntegrationSettings.isHeaderName), ""),
-    .key("key", \.key, .secret, ""),
-    .key("username", \.username, .text(limit: 256), ""),
-    .key("password", \.password, .secret, ""),
-  ]
-
-  private static let auth = Codec<IntegrationSettings.Authentication>(
-    kind: "`type` none; bearer with `token`; api_key with `header`, `key`; basic with `username`, `password`",
-    shape: .mapping,
-    read: { node, decoding in
-      let draft = Codec.object(Credentials(), credentials)
-      guard let credentials = draft.read(node, &decoding) else { return nil }
-      let needed: Set<String>
-      var allowed: Set<String> = ["type"]
-      switch credentials.type {
-      case .none: needed = []
-      case .bearer: needed = ["token"]
-      case .apiKey:
-        needed = ["key"]
-        allowed.insert("header")
-      case .basic: needed = ["username", "password"]
-      }
-      allowed.formUnion(needed)
-      var present: Set<String> = []
-      for (key, _) in decoding.pairs(node) ?? [] {
-        let name = key.text ?? ""
-        present.insert(name)
-        if !allowed.contains(name) {
-          return decoding.fail(
-            key, "`\(name)` has no effect with type \(credentials.type.rawValue)", code: ConfigurationCode.contradiction
-          )
-        }
-      }
-      if let missing = needed.subtracting(present).sorted().first {
-        return decoding.fail(node, "type \(credentials.type.rawValue) needs `\(missing)`")
-      }
-      switch credentials.type {
-      case .none: return IntegrationSettings.Authentication.none
-      case .bearer: return .bearer(token: credentials.token)
-      case .apiKey: return .apiKey(header: credentials.header, key: credentials.key)
-      case .basic:
-        if credentials.username.contains(":") {
-          return decoding.fail(node, "a username cannot hold a colon (RFC 7617)")
-        }
-        return .basic(username: credentials.username, password: credentials.password)
-      }
-    },
-    show: { auth in
-      switch auth {
-      case .none: ["type": "none"]
-      case .bearer(let token): ["type": "bearer", "token": .string(token.description)]
-      case .apiKey(let header, let key):
-        ["type": "api_key", "header": .string(header), "key": .string(key.description)]
-      case .basic(let username, let password):
-        ["type": "basic", "username": .string(username), "password": .string(password.description)]
-      }
-    })
 
   private static let hookTimeout: Codec<Duration> = .duration(.milliseconds(1), .seconds(120))
   private static let backoff: Codec<Duration> = .duration(.zero, .seconds(60))

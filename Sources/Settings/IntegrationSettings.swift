@@ -43,9 +43,43 @@ public struct IntegrationSettings: Sendable, Hashable {
     /// The longest that one attempt may take; nil: ``IntegrationSettings/defaultTimeout``.
     public var timeout: Duration?
     public var retry = Retry()
+    public var rateLimit = RateLimit()
+    public var circuitBreaker = Breaker()
     public var auth = Authentication.none
+    /// A PEM file with authorities that the server's certificate may come from; empty: only the system's.
+    public var authoritiesFile = ""
+    /// What the service is told of every call.
+    public var events: [CallEvent] = []
 
     public init(url: String = "") { self.url = url }
+  }
+
+  /// A moment of every call that a service can be told of, and answer to.
+  public enum CallEvent: String, Sendable, CaseIterable {
+    /// `/on-call-start`, before the call is answered.
+    case callStart = "call_start"
+    /// `/on-call-end`, after the record is complete.
+    case callEnd = "call_end"
+  }
+
+  /// `rate_limit` of a service: of all attempts of all calls.
+  public struct RateLimit: Sendable, Hashable {
+    /// 0: no limit.
+    public var requestsPerSecond = 0.0
+    /// How many may come at once; nil: those of one second.
+    public var burst: Int?
+    public init() {}
+  }
+
+  /// `circuit_breaker` of a service.
+  public struct Breaker: Sendable, Hashable {
+    /// Failed attempts in a row after which the service is left alone; 0: never.
+    public var threshold = 10
+    /// For how long.
+    public var timeout: Duration = .seconds(30)
+    /// Attempts that have to succeed then, and may be made at once.
+    public var halfOpenRequests = 1
+    public init() {}
   }
 
   /// `retry` of a service.
@@ -56,17 +90,6 @@ public struct IntegrationSettings: Sendable, Hashable {
     public var maxBackoff: Duration = .seconds(2)
     public var backoffMultiplier = 2.0
     public init() {}
-  }
-
-  /// `auth` of a service: how the gateway proves who it is.
-  public enum Authentication: Sendable, Hashable {
-    case none
-    /// `Authorization: Bearer token`.
-    case bearer(token: Secret)
-    /// `header: key`.
-    case apiKey(header: String, key: Secret)
-    /// `Authorization: Basic` (RFC 7617).
-    case basic(username: String, password: Secret)
   }
 
   public init() {}

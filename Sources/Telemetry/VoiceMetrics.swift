@@ -53,6 +53,7 @@ public struct VoiceMetrics: Sendable {
   public let integrationRequests: CounterFamily
   public let integrationLatency: HistogramFamily
   public let integrationRetries: CounterFamily
+  public let integrationCircuitBreaker: GaugeFamily
 
   public init(_ registry: MetricsRegistry = MetricsRegistry()) {
     self.registry = registry
@@ -115,6 +116,9 @@ public struct VoiceMetrics: Sendable {
       "vg_integration_latency_seconds", "One attempt at a hook.", labels: ["service", "method"], buckets: latency)
     integrationRetries = registry.counter(
       "vg_integration_retries_total", "Attempts at hooks after the first.", labels: ["service"])
+    integrationCircuitBreaker = registry.gauge(
+      "vg_integration_circuit_breaker", "Whether a service is left alone: 0 closed, 1 open, 2 half open.",
+      labels: ["service"])
 
     let start = Instant.monotonic()
     registry.gauge("vg_uptime_seconds", "Since the process started.") {

@@ -36,7 +36,7 @@ import Testing
       "ServiceLifecycle", "NIOWebSocket", "NIOHTTPTypes", "NIOHTTPTypesHTTP1",
     ]),
     "Worker": platform.union(nio).union(shared).union(["Outbound", "Logging"]),
-    "ScriptedServers": nio.union(["Base", "Glibc", "Musl"]),
+    "ScriptedServers": nio.union(["Base", "NIOSSL", "Glibc", "Musl"]),
     "TestKit": ["Base", "SIP", "SDP", "RTP", "Audio"],
   ]
 

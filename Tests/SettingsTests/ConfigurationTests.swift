@@ -309,6 +309,46 @@ import Testing
     #expect(service?.headers["X-Team"]?.reveal() == "voice")
   }
 
+  @Test func limitsEventsAndCredentialsAreRead() throws {
+    let services = try load(
+      """
+      integration:
+        outbound: { allow_private: [10.0.0.0/8, "*.internal", crm.local.], deny: 10.1.2.3 }
+        services:
+          signed:
+            url: https://a.example
+            ca: /etc/ca.pem
+            rate_limit: { requests_per_second: 2.5, burst: 7 }
+            circuit_breaker: { threshold: 4, timeout: 10s, half_open_requests: 2 }
+            events: [call_start, call_end]
+            auth: { type: hmac, secret: [fresh-key, stale-key] }
+          tokens:
+            url: https://b.example
+            auth: { type: oauth2, token_url: "https://id.example/token", client_id: me, client_secret: s3cret, scopes: [a, b], audience: crm, client_auth: post }
+          certified: { url: "https://c.example", auth: { type: mtls, cert: /c.pem, key: /k.pem } }
+      """)
+    let integration = services.integration
+    #expect(integration.outbound.allowPrivate.map(\.description) == ["10.0.0.0/8", "*.internal", "crm.local"])
+    #expect(integration.outbound.deny.map(\.description) == ["10.1.2.3"])
+    let signed = try #require(integration.services["signed"])
+    #expect(signed.authoritiesFile == "/etc/ca.pem")
+    #expect(signed.rateLimit.requestsPerSecond == 2.5 && signed.rateLimit.burst == 7)
+    #expect(signed.circuitBreaker.threshold == 4 && signed.circuitBreaker.timeout == .seconds(10))
+    #expect(signed.circuitBreaker.halfOpenRequests == 2)
+    #expect(signed.events == [.callStart, .callEnd])
+    #expect(signed.auth == .hmac(secrets: [Secret("fresh-key"), Secret("stale-key")]))
+    guard case .oauth2(let oauth2)? = integration.services["tokens"]?.auth else {
+      Issue.record("no oauth2")
+      return
+    }
+    #expect(oauth2.tokenURL == "https://id.example/token" && oauth2.clientID == "me")
+    #expect(oauth2.clientSecret.reveal() == "s3cret" && oauth2.scopes == ["a", "b"] && oauth2.audience == "crm")
+    #expect(oauth2.clientAuthentication == .post)
+    #expect(integration.services["certified"]?.auth == .mtls(certificate: "/c.pem", key: "/k.pem"))
+    let shown = ConfigurationText.yaml(services)
+    #expect(!shown.contains("s3cret") && !shown.contains("stale-key"))
+  }
+
   @Test(arguments: [
     ("{}", "C005 integration.services.crm has no url", ""),
     ("{ url: ftp://x }", "C005 integration.services.crm.url: is not an http or https URL", "4:17"),
@@ -325,13 +365,35 @@ import Testing
       "C010 integration.services.crm.auth: `token` has no effect with type none", "4:49"
     ),
     (
-      "{ url: \"http://x\", auth: { type: hmac } }",
-      "C006 integration.services.crm.auth.type: `hmac` is not supported by this version (it knows none, bearer, api_key, basic)",
-      "4:43"
+      "{ url: \"http://x\", auth: { type: hmac } }", "C005 integration.services.crm.auth: type hmac needs `secret`",
+      "4:35"
     ),
     (
-      "{ url: \"http://x\", circuit_breaker: { threshold: 5 } }",
-      "C006 integration.services.crm.circuit_breaker: not supported by this version (only `{}` can stand here)", "4:46"
+      "{ url: \"http://x\", auth: { type: oauth2, client_id: a, client_secret: b } }",
+      "C005 integration.services.crm.auth: type oauth2 needs `token_url`", "4:35"
+    ),
+    (
+      "{ url: \"http://x\", auth: { type: hmac, secret: s, scopes: [a] } }",
+      "C010 integration.services.crm.auth: `scopes` has no effect with type hmac", "4:60"
+    ),
+    (
+      "{ url: \"http://x\", auth: { type: mtls, cert: /c.pem, key: /k.pem } }",
+      "C010 integration.services.crm.auth: type mtls needs an https url", ""
+    ),
+    (
+      "{ url: \"http://x\", ca: /ca.pem }", "C010 integration.services.crm.ca has no effect without an https url", ""
+    ),
+    (
+      "{ url: \"http://x\", rate_limit: { burst: 5 } }",
+      "C010 integration.services.crm.rate_limit: burst has no effect without requests_per_second", ""
+    ),
+    (
+      "{ url: \"http://x\", type: mcp, events: [call_end] }",
+      "C010 integration.services.crm.events has no effect with type mcp", ""
+    ),
+    (
+      "{ url: \"http://x\", events: [call_ended] }",
+      "C005 integration.services.crm.events: `call_ended` is unknown (did you mean `call_end`?)", "4:38"
     ),
     (
       "{ url: \"http://x\", tiemout: 5s }",

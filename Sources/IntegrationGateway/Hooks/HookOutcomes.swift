@@ -1,4 +1,5 @@
 import AsyncHTTPClient
+import Base
 import CallLink
 import NIOCore
 import NIOHTTP1
@@ -49,6 +50,21 @@ struct HookFailure: Error, Sendable {
   }
 }
 
+extension HookFailure {
+  /// Whether an attempt was made at all.
+  var wasSent: Bool { error != "circuit_open" && error != "rate_limited" }
+
+  /// What the failure says about the service. What cannot be passed is our own affair; a backend that says no is alive.
+  var evidence: CircuitBreaker.Outcome {
+    switch error {
+    case "timeout", "unreachable": mayRetry ? .failure : .neither
+    case "status": status >= 500 ? .failure : status == 429 ? .neither : .success
+    case "invalid_answer", "too_large", "tool_error": .success
+    default: .neither
+    }
+  }
+}
+
 extension HTTPClientResponse {
   /// The whole body, which must not be larger than `limit`.
   func bytes(upTo limit: Int, _ label: String) async throws -> [UInt8] {
@@ -61,19 +77,6 @@ extension HTTPClientResponse {
       if bytes.count > limit { throw tooLarge }
     }
     return bytes
-  }
-}
-
-extension HTTPClientRequest {
-  /// The configured headers and credentials of a service.
-  mutating func authorize(as service: IntegrationSettings.Service) {
-    for (name, value) in service.headers { headers.replaceOrAdd(name: name, value: value.reveal()) }
-    switch service.auth {
-    case .none: break
-    case .bearer(let token): headers.replaceOrAdd(name: "Authorization", value: "Bearer \(token.reveal())")
-    case .apiKey(let header, let key): headers.replaceOrAdd(name: header, value: key.reveal())
-    case .basic(let username, let password): setBasicAuth(username: username, password: password.reveal())
-    }
   }
 }
 

@@ -6,6 +6,7 @@ import NIOCore
 import NIOHTTP1
 import Outbound
 import Settings
+import Storage
 import Telemetry
 
 /// Asks the customer's backends: one POST per attempt, JSON in and out, with the service's timeout, retries and credentials.
@@ -18,20 +19,44 @@ final class HookClient: IntegrationHop {
   static let retryAfterLimit: Duration = .seconds(30)
 
   private let settings: IntegrationSettings
-  private let client: OutboundClient
+  private let client: ServiceClient
+  private let gate: ServiceGate
   private let metrics: VoiceMetrics
   private let logger: Logger
   private let tools: MCPClient
+  private let audit: AuditLog?
 
-  init(settings: IntegrationSettings, client: OutboundClient, metrics: VoiceMetrics, logger: Logger) {
+  /// - Parameter audit: is told of every hook, without secrets; nil: nobody is.
+  init(
+    settings: IntegrationSettings, outbound: OutboundClient, audit: AuditLog?, metrics: VoiceMetrics, logger: Logger
+  ) {
     self.settings = settings
-    self.client = client
+    self.audit = audit
     self.metrics = metrics
     self.logger = logger
+    client = ServiceClient(outbound: outbound, wallClock: WallClock.nowMilliseconds)
+    gate = ServiceGate(settings, metrics: metrics)
     tools = MCPClient(client: client, metrics: metrics, logger: logger)
   }
 
+  func services(toldOf moment: CallMoment) -> [CallMomentService] {
+    let event: IntegrationSettings.CallEvent =
+      switch moment {
+      case .start: .callStart
+      case .end: .callEnd
+      }
+    return settings.services.filter { $0.value.events.contains(event) }.sorted { $0.key < $1.key }.map {
+      CallMomentService(name: $0.key, timeout: $0.value.timeout ?? settings.defaultTimeout)
+    }
+  }
+
   func perform(_ request: HookRequest) async -> HookOutcome {
+    let outcome = await ask(request)
+    if let audit { audit.record(AuditRecord(request, outcome, settings, atMs: WallClock.nowMilliseconds())) }
+    return outcome
+  }
+
+  private func ask(_ request: HookRequest) async -> HookOutcome {
     let start = Instant.monotonic()
     func failed(_ failure: HookFailure, attempts: Int = 0) -> HookOutcome {
       .failure(
@@ -46,11 +71,14 @@ final class HookClient: IntegrationHop {
     let attemptTimeout = request.timeout ?? target.service.timeout ?? settings.defaultTimeout
     if target.service.type == .mcp {
       let limit = min(attemptTimeout, Self.totalLimit)
-      switch await tools.perform(request, target, timeout: limit) {
+      let outcome = await passing(target, limit: limit) { limit in
+        await self.tools.perform(request, target, timeout: limit)
+      }
+      switch outcome {
       case .success(let value): return .result(value, status: 200, durationMs: elapsed(start), attempts: 1)
       case .failure(let failure):
         log(failure, request, target, attempt: 1)
-        return failed(failure, attempts: 1)
+        return failed(failure, attempts: failure.wasSent ? 1 : 0)
       }
     }
     let attempts = target.service.retry.maxAttempts ?? settings.maxRetries + 1
@@ -62,18 +90,26 @@ final class HookClient: IntegrationHop {
     var backoff = target.service.retry.initialBackoff
 
     var attempt = 0
+    var earlier: HookFailure?
     while true {
       attempt += 1
       let left = end - Instant.monotonic()
       guard left > .zero else {
         return failed(HookFailure("timeout", "\(target.label) gave no answer in time"), attempts: attempt - 1)
       }
-      if attempt > 1 { metrics.integrationRetries.with(target.label).add() }
-      switch await tryOnce(target, message, timeout: min(attemptTimeout, left)) {
+      let number = attempt
+      let outcome = await passing(target, limit: min(attemptTimeout, left)) { limit in
+        if number > 1 { self.metrics.integrationRetries.with(target.label).add() }
+        return await self.tryOnce(target, message, timeout: limit)
+      }
+      switch outcome {
       case .success((let value, let status)):
         return .result(value, status: status, durationMs: elapsed(start), attempts: attempt)
       case .failure(let failure):
         log(failure, request, target, attempt: attempt)
+        // What the service itself did wrong says more than that it is not asked any more.
+        guard failure.wasSent else { return failed(earlier ?? failure, attempts: attempt - 1) }
+        earlier = failure
         guard failure.mayRetry, attempt < attempts, !Task.isCancelled else { return failed(failure, attempts: attempt) }
         // Half of the wait is chance, so that calls that failed together do not come back together.
         let jittered = backoff * (0.5 + Double(random.next() >> 11) / Double(1 << 53) / 2)
@@ -99,6 +135,22 @@ final class HookClient: IntegrationHop {
   private func elapsed(_ start: Instant) -> Int { Int((Instant.monotonic() - start).milliseconds) }
 
   // MARK: One attempt
+
+  /// One attempt, where the service's circuit breaker and rate limit let it pass.
+  private func passing<Answer: Sendable>(
+    _ target: HookTarget, limit: Duration,
+    _ attempt: @Sendable (_ limit: Duration) async -> Result<Answer, HookFailure>
+  ) async -> Result<Answer, HookFailure> {
+    let start = Instant.monotonic()
+    let pass: ServiceGate.Pass
+    do { pass = try await gate.enter(target.label, limit: limit) } catch { return .failure(error) }
+    let outcome = await attempt(max(.milliseconds(1), limit - (Instant.monotonic() - start)))
+    switch outcome {
+    case .success: gate.leave(pass, .success)
+    case .failure(let failure): gate.leave(pass, failure.evidence)
+    }
+    return outcome
+  }
 
   /// What every attempt sends alike.
   private struct Message: Sendable {
@@ -146,13 +198,10 @@ final class HookClient: IntegrationHop {
     request.headers.add(name: "X-Parley-Session", value: message.session.value)
     request.headers.add(name: "Idempotency-Key", value: message.key)
     // GET and DELETE ask by their path alone (RFC 9110, sections 9.3.1 and 9.3.5).
-    if message.method != "GET", message.method != "DELETE" {
-      request.headers.add(name: "Content-Type", value: "application/json")
-      request.body = .bytes(ByteBuffer(string: message.body))
-    }
-    request.authorize(as: target.service)
-    for (name, value) in message.headers { request.headers.replaceOrAdd(name: name, value: value) }
-    let response = try await client.execute(request, timeout: timeout)
+    let hasBody = message.method != "GET" && message.method != "DELETE"
+    if hasBody { request.headers.add(name: "Content-Type", value: "application/json") }
+    let response = try await client.send(
+      request, body: hasBody ? message.body : nil, headers: message.headers, to: target, timeout: timeout)
     let status = Int(response.status.code)
     guard (200..<300).contains(status) else { throw HookFailure(response, target.label) }
     let bytes = try await response.bytes(upTo: Self.answerBytes, target.label)
@@ -165,65 +214,4 @@ final class HookClient: IntegrationHop {
     }
     throw HookFailure("invalid_answer", status: status, "\(target.label) answered JSON that is no object")
   }
-}
-
-/// Where a hook goes.
-struct HookTarget: Sendable {
-  var service: IntegrationSettings.Service
-  var url: String
-  /// The service's name in metrics and sentences; `url` for a full URL.
-  var label: String
-
-  static func find(_ request: HookRequest, _ settings: IntegrationSettings) -> Result<HookTarget, HookFailure> {
-    if let problem = headerProblem(request.headers) { return .failure(HookFailure("refused", problem)) }
-    let isFull = request.url.hasPrefix("http://") || request.url.hasPrefix("https://")
-    if isFull, request.service.isEmpty {
-      return .success(HookTarget(service: .init(url: request.url), url: request.url, label: "url"))
-    }
-    guard !isFull else {
-      return .failure(HookFailure("refused", "a hook takes a service or a full URL, not both"))
-    }
-    guard let service = settings.services[request.service] else {
-      let near = nearest(to: request.service, in: settings.services.keys.sorted()).map { "; did you mean `\($0)`?" }
-      return .failure(
-        HookFailure(
-          "unknown_service",
-          request.service.isEmpty
-            ? "the hook names no service" : "there is no service `\(request.service)`" + (near ?? "")))
-    }
-    switch (request.kind, service.type) {
-    case (.http, .http): break
-    case (.listTools, .mcp), (.callTool, .mcp):
-      return .success(HookTarget(service: service, url: service.url, label: request.service))
-    case (.http, .mcp):
-      return .failure(HookFailure("refused", "`\(request.service)` is a server of tools, not a backend for hooks"))
-    case (.listTools, .http), (.callTool, .http):
-      return .failure(HookFailure("refused", "`\(request.service)` is no server of tools (type mcp)"))
-    }
-    let path = request.url.isEmpty ? request.path : request.url
-    guard path.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
-      return .failure(HookFailure("refused", "the hook's path holds characters that no URL has"))
-    }
-    // A path must stay below the service's URL.
-    guard !path.split(separator: "/").contains("..") else {
-      return .failure(HookFailure("refused", "the hook's path leaves the service"))
-    }
-    var base = Substring(service.url)
-    while base.hasSuffix("/") { base.removeLast() }
-    let url = path.isEmpty ? String(base) : path.hasPrefix("/") ? base + path : "\(base)/\(path)"
-    return .success(HookTarget(service: service, url: url, label: request.service))
-  }
-
-  /// A dialog may add headers, but not frame the message, pretend to be another session, or break out of its line.
-  private static func headerProblem(_ headers: [String: String]) -> String? {
-    for (name, value) in headers.sorted(by: { $0.key < $1.key }) {
-      guard IntegrationSettings.isHeaderName(name), !reserved.contains(name.lowercased()) else {
-        return "a hook cannot set the header `\(name)`"
-      }
-      guard IntegrationSettings.isHeaderValue(value) else { return "the hook's header `\(name)` has no valid value" }
-    }
-    return nil
-  }
-
-  private static let reserved: Set<String> = ["x-parley-session", "idempotency-key", "mcp-session-id"]
 }

@@ -7,7 +7,6 @@ import Logging
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
-import Outbound
 import Settings
 import Telemetry
 
@@ -28,7 +27,7 @@ final class MCPClient: Sendable {
   static let revision = "2025-06-18"
   static let revisions: Set<String> = ["2025-11-25", "2025-06-18", "2025-03-26"]
 
-  private let client: OutboundClient
+  private let client: ServiceClient
   private let metrics: VoiceMetrics
   private let logger: Logger
   private let state = NIOLockedValueBox(State())
@@ -48,7 +47,7 @@ final class MCPClient: Sendable {
   /// The server does not know the session any more (its answer was 404).
   private struct SessionLost: Error {}
 
-  init(client: OutboundClient, metrics: VoiceMetrics, logger: Logger) {
+  init(client: ServiceClient, metrics: VoiceMetrics, logger: Logger) {
     self.client = client
     self.metrics = metrics
     self.logger = logger
@@ -231,18 +230,16 @@ final class MCPClient: Sendable {
     request.headers.add(name: "Content-Type", value: "application/json")
     request.headers.add(name: "Accept", value: "application/json, text/event-stream")
     request.headers.add(name: "User-Agent", value: "Parley")
-    request.authorize(as: target.service)
     if let session {
       request.headers.replaceOrAdd(name: "MCP-Protocol-Version", value: session.revision)
       if !session.id.isEmpty { request.headers.replaceOrAdd(name: "Mcp-Session-Id", value: session.id) }
     }
-    request.body = .bytes(ByteBuffer(string: JSON.encode(message)))
     var status = 0
     defer {
       metrics.integrationRequests.with(target.label, "POST", String(status)).add()
       metrics.integrationLatency.with(target.label, "POST").observe(Instant.monotonic() - began)
     }
-    let response = try await client.execute(request, timeout: timeout)
+    let response = try await client.send(request, body: JSON.encode(message), to: target, timeout: timeout)
     status = Int(response.status.code)
     if status == 404, let session, !session.id.isEmpty { throw SessionLost() }
     guard (200..<300).contains(status) else { throw HookFailure(response, target.label) }
