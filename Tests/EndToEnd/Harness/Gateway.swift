@@ -17,16 +17,20 @@ final class Gateway {
   /// - Parameters:
   ///   - dialogs: file name to text, besides the examples.
   ///   - database: what `storage.database` says; nil: a SQLite file in its folder.
+  ///   - folder: that of a gateway before, with its data; nil: a fresh one.
   init(
     dialogs: [String: String] = [:], configuration: String = "", arguments: [String] = [],
-    rtpPorts: ClosedRange<Int>? = nil, database: String? = nil
+    rtpPorts: ClosedRange<Int>? = nil, database: String? = nil, folder old: String? = nil
   ) throws {
-    folder = try Tools.temporaryFolder()
+    folder = try old ?? Tools.temporaryFolder()
     self.database = database ?? "sqlite://\(folder)/parley.db"
     errorFile = "\(folder)/stderr"
     let dialogFolder = "\(folder)/dialogs"
     try FileManager.default.createDirectory(atPath: dialogFolder, withIntermediateDirectories: true)
-    for name in try FileManager.default.contentsOfDirectory(atPath: "\(Tools.root)/examples/dialogs") {
+    // A gateway of the same folder goes on where the last one ended.
+    try? FileManager.default.removeItem(atPath: "\(folder)/ready.json")
+    for name in try FileManager.default.contentsOfDirectory(atPath: "\(Tools.root)/examples/dialogs")
+    where !FileManager.default.fileExists(atPath: "\(dialogFolder)/\(name)") {
       try FileManager.default.copyItem(
         atPath: "\(Tools.root)/examples/dialogs/\(name)", toPath: "\(dialogFolder)/\(name)")
     }

@@ -39,6 +39,8 @@ final class LiveCalls {
     }
   }
 
+  var isUp: Bool { caller.isRunning }
+
   func stop() {
     if caller.isRunning { kill(caller.processIdentifier, SIGKILL) }
     caller.waitUntilExit()
