@@ -156,6 +156,21 @@ import Worker
     }
   }
 
+  @Test func whoShowsNoSignOfLifeIsTakenForDead() async throws {
+    let site = try await Site { _ in ok }
+    try await site.store.create(site.webhook())
+    try await site.record("S1", 1...2)
+    let standing = try #require(try await site.ledger.webhooks().first?.standing)
+    let dead = try #require(try await site.ledger.take(standing, owner: "dead"))
+    let task = site.deliverer(timeout: .milliseconds(100), shared: true, owner: "heir")
+    await site.receiver.requests(2)
+    #expect(try await site.ledger.webhooks().first?.standing.owner == "heir")
+    #expect(try await site.ledger.webhooks().first?.standing.fence == dead.fence + 1)
+    task.cancel()
+    await task.value
+    #expect(try await site.ledger.webhooks().first?.standing.owner == "", "who stops leaves it to the next")
+  }
+
   @Test func aSecretThatIsExchangedSignsBesideTheNewOne() async throws {
     let site = try await Site { _ in ok }
     var webhook = site.webhook()

@@ -34,6 +34,14 @@ struct Site {
   let port: Int
   let metrics = WorkerMetrics(MetricsRegistry())
 
+  /// Looks around often, so that tests need not wait for it.
+  static let timing: DeliveryTiming = {
+    var timing = DeliveryTiming()
+    timing.look = .milliseconds(50)
+    timing.renewal = .milliseconds(50)
+    timing.validity = .milliseconds(2000)
+    return timing
+  }()
   static let secret = Secret("whsec_test")
   static let outbound = OutboundClient(
     settings: OutboundSettings(allowPrivate: [OutboundRule("127.0.0.0/8")].compactMap { $0 }),
@@ -93,7 +101,7 @@ struct Site {
       database: shared ? SharedDatabase(database: database) : database, store: store,
       newEvents: { AsyncStream { _ in } },
       sender: WebhookSender(client: Self.outbound, product: "test", nowMs: { WallClock.nowMilliseconds() }),
-      policy: policy, timeout: timeout, owner: owner, metrics: metrics, logger: quiet)
+      policy: policy, timeout: timeout, timing: Self.timing, owner: owner, metrics: metrics, logger: quiet)
     return Task { await deliverer.run() }
   }
 

@@ -12,22 +12,10 @@ import Telemetry
 /// transaction for all webhooks, as often as the database keeps up. A checkpoint that cannot be kept is kept later;
 /// meanwhile no more is read than the machines may hold.
 ///
-/// On a database that other processes use too, a webhook belongs to the process whose name its row holds as long as
-/// that process shows every ``Timing/renewal`` that it lives. Who was not seen for ``Timing/takeover`` on somebody else's own
-/// clock is taken for dead; long before that it has stopped sending.
+/// On a database that other processes use too, a webhook belongs to the process whose name its row holds, as long as that
+/// process shows that it lives (``DeliveryTiming``). Who was not seen for longer than it may still be sending, on somebody
+/// else's own clock, is taken for dead.
 public actor WebhookDeliverer {
-  /// How the processes of one database agree.
-  struct Timing {
-    /// How often webhooks, other processes and the record are looked at without a reason.
-    static let look: Duration = .seconds(2)
-    static let renewal: Duration = .milliseconds(1500)
-    /// Without a sign of life that was kept, nothing is sent after this.
-    static let validity: Duration = .seconds(5)
-    /// How often a place in the record is kept that nothing was sent for.
-    static let idleCheckpoint: Duration = .seconds(5)
-    /// The pause after the database failed.
-    static let databaseRetry: Duration = .seconds(1)
-  }
   /// Events of one look into the record.
   private static let page = 256
   /// Attempts that wait to be kept while the database is away; older ones are forgotten, events never.
@@ -62,6 +50,7 @@ public actor WebhookDeliverer {
   private let sender: WebhookSender
   private let policy: DeliveryPolicy
   private let timeout: Duration
+  private let timing: DeliveryTiming
   private let owner: String
   private let metrics: WorkerMetrics
   private let logger: Logger
@@ -96,7 +85,7 @@ public actor WebhookDeliverer {
   public init(
     database: any SQLDatabase, store: WebhookStore,
     newEvents: @escaping @Sendable () -> AsyncStream<SessionEvent>, sender: WebhookSender, policy: DeliveryPolicy,
-    timeout: Duration, owner: String, metrics: WorkerMetrics, logger: Logger
+    timeout: Duration, timing: DeliveryTiming = DeliveryTiming(), owner: String, metrics: WorkerMetrics, logger: Logger
   ) {
     ledger = WebhookLedger(database)
     self.store = store
@@ -104,6 +93,7 @@ public actor WebhookDeliverer {
     self.sender = sender
     self.policy = policy
     self.timeout = timeout
+    self.timing = timing
     self.owner = owner
     self.metrics = metrics
     self.logger = logger
@@ -150,7 +140,7 @@ public actor WebhookDeliverer {
     let now = Instant.monotonic()
     do {
       if !ledger.isExclusive { try await showLife(now) }
-      if mustLook || lookedAt.map({ now - $0 >= Timing.look }) ?? true { try await look(now) }
+      if mustLook || lookedAt.map({ now - $0 >= timing.look }) ?? true { try await look(now) }
       try await read()
       if isDatabaseAway {
         isDatabaseAway = false
@@ -176,9 +166,9 @@ public actor WebhookDeliverer {
   private func schedule() {
     timer?.cancel()
     let now = Instant.monotonic()
-    var next = now + (ledger.isExclusive ? Timing.look : Timing.renewal)
+    var next = now + (ledger.isExclusive ? timing.look : timing.renewal)
     for endpoint in endpoints.values { if let due = endpoint.machine.deadline { next = min(next, due) } }
-    if isDatabaseAway { next = max(next, now + Timing.databaseRetry) }
+    if isDatabaseAway { next = max(next, now + timing.databaseRetry) }
     if let keepNotBefore, keepNotBefore > now { next = min(next, keepNotBefore) }
     let pause = max(.milliseconds(1), next - now)
     wakesAt = now + pause
@@ -198,10 +188,10 @@ public actor WebhookDeliverer {
 
   private func showLife(_ now: Instant) async throws {
     if !endpoints.isEmpty, !isAlive { leave() }
-    if let renewedAt, now - renewedAt < Timing.renewal { return }
+    if let renewedAt, now - renewedAt < timing.renewal { return }
     let mine = endpoints.isEmpty ? [:] : try await ledger.renew(owner: owner)
     renewedAt = now
-    aliveUntil = now + Timing.validity
+    aliveUntil = now + timing.validity
     for (id, endpoint) in endpoints where mine[id] != endpoint.fence { endpoints[id] = nil }
   }
 
@@ -250,7 +240,7 @@ public actor WebhookDeliverer {
       return false
     }
     // Whoever cannot renew stops sending after `validity`, and its last request ends within the timeout.
-    return now - seen.since > Timing.validity + timeout + Timing.look
+    return now - seen.since > timing.validity + timeout + timing.look
   }
 
   private func take(_ standing: WebhookLedger.Standing) async throws {
@@ -355,7 +345,7 @@ public actor WebhookDeliverer {
         logger.warning("an event that a webhook is owed is not kept any more", metadata: ["webhook": "\(id)"])
         return nil
       } catch {
-        do { try await Task.sleep(for: Timing.databaseRetry) } catch { return nil }
+        do { try await Task.sleep(for: timing.databaseRetry) } catch { return nil }
       }
     }
     return nil
@@ -420,7 +410,7 @@ public actor WebhookDeliverer {
   /// What has changed of a webhook; nil: nothing.
   private func checkpoint(of id: String, _ now: Instant) -> Kept? {
     guard let endpoint = endpoints[id] else { return nil }
-    let isIdleDue = isStopping || now - endpoint.keptAt >= Timing.idleCheckpoint
+    let isIdleDue = isStopping || now - endpoint.keptAt >= timing.idleCheckpoint
     guard let checkpoint = endpoint.machine.checkpoint(evenIfRead: isIdleDue) else { return nil }
     let nowMs = WallClock.nowMilliseconds()
     func wallMs(_ instant: Instant?) -> Int64? { instant.map { nowMs + ($0 - now).milliseconds } }
@@ -464,7 +454,7 @@ public actor WebhookDeliverer {
       if keepNotBefore == nil {
         logger.error("the progress of webhooks waits for the database", metadata: ["error": "\(error)"])
       }
-      keepNotBefore = Instant.monotonic() + Timing.databaseRetry
+      keepNotBefore = Instant.monotonic() + timing.databaseRetry
       for kept in batch {
         guard let endpoint = endpoints[kept.row.webhook], endpoint.fence == kept.row.fence else { continue }
         if let checkpoint = kept.checkpoint { endpoints[kept.row.webhook]?.machine.restore(checkpoint) }
