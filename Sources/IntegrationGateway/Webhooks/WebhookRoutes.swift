@@ -17,6 +17,8 @@ enum WebhookBounds {
   /// How long an old secret may go on signing beside the new one.
   static let overlapSeconds: ClosedRange<Double> = 0...604_800
   static let defaultOverlapSeconds: Int64 = 86_400
+  /// For what is sent by hand: the longest timeout of a webhook, and some.
+  static let answerTime: Duration = .seconds(35)
   static let ratePerSecond: ClosedRange<Double> = 0...1000
 }
 
@@ -32,21 +34,24 @@ struct WebhookRoutes: Sendable {
     [
       APIRoute(
         method: .get, path: "/v1/webhooks", summary: "The webhooks, oldest first", roles: Self.reading,
-        query: [CallAPI.limit, Self.cursor], answer: "items, next_cursor", handle: list),
+        query: [CallAPI.limit, Self.cursor], answer: "A page of webhooks",
+        result: CallAPI.page(of: WebhookShape.webhook), handle: list),
       APIRoute(
         method: .post, path: "/v1/webhooks", summary: "Be told of events: from now on they are sent to a URL",
         roles: Self.writing, body: Self.fields(isNew: true),
-        answer: "the webhook, and its `secret`, which is shown this once", statuses: [.created], handle: create),
+        answer: "the webhook, and its `secret`, which is shown this once", result: WebhookShape.webhookWithSecret,
+        statuses: [.created], handle: create),
       APIRoute(
         method: .get, path: "/v1/webhooks/{id}", summary: "One webhook, and how its deliveries go", roles: Self.reading,
-        answer: "the webhook, last_success_at, failing_since, waiting, dead_letters", handle: show),
+        answer: "The webhook", result: WebhookShape.webhookWithProgress, handle: show),
       APIRoute(
         method: .patch, path: "/v1/webhooks/{id}",
         summary: "Change a webhook: what is left out stays as it is, an empty text is no filter",
-        roles: Self.writing, body: Self.fields(isNew: false), answer: "the webhook", handle: change),
+        roles: Self.writing, body: Self.fields(isNew: false), answer: "The webhook", result: WebhookShape.webhook,
+        handle: change),
       APIRoute(
         method: .delete, path: "/v1/webhooks/{id}", summary: "Forget a webhook and all that is kept of it",
-        roles: Self.writing, answer: "deleted", handle: delete),
+        roles: Self.writing, answer: "It is gone", result: WebhookShape.deleted, handle: delete),
       APIRoute(
         method: .post, path: "/v1/webhooks/{id}/rotate-secret",
         summary: "Sign with a new secret; the old one signs too for a while", roles: Self.writing,
@@ -54,31 +59,35 @@ struct WebhookRoutes: Sendable {
           APIRoute.Field(
             name: "overlap_seconds", kind: .integer, explanation: "How long both sign; 0: the old one ends at once",
             fallback: .int(WebhookBounds.defaultOverlapSeconds), range: WebhookBounds.overlapSeconds)
-        ], answer: "the webhook, and its new `secret`, which is shown this once", handle: rotate),
+        ], answer: "the webhook, and its new `secret`, which is shown this once",
+        result: WebhookShape.webhookWithSecret, handle: rotate),
       APIRoute(
         method: .post, path: "/v1/webhooks/{id}/test",
         summary: "Send one event of type `webhook_test` to this webhook alone, now and once", roles: Self.writing,
-        answer: "delivered, delivery_id, status, error, response, duration_ms", handle: test),
+        answer: "What came back", result: WebhookShape.byHand, answerTime: WebhookBounds.answerTime, handle: test),
       APIRoute(
         method: .get, path: "/v1/webhooks/{id}/deliveries", summary: "The latest attempts, newest first",
-        roles: Self.reading, query: [CallAPI.limit, Self.numberCursor], answer: "items, next_cursor",
+        roles: Self.reading, query: [CallAPI.limit, Self.numberCursor], answer: "A page of attempts",
+        result: CallAPI.page(of: WebhookShape.delivery),
         handle: deliveries),
       APIRoute(
         method: .get, path: "/v1/webhooks/{id}/dead-letters",
         summary: "Events that this webhook never took, newest first", roles: Self.reading,
-        query: [CallAPI.limit, Self.numberCursor], answer: "items, next_cursor", handle: deadLetters),
+        query: [CallAPI.limit, Self.numberCursor], answer: "A page of dead letters",
+        result: CallAPI.page(of: WebhookShape.deadLetter), handle: deadLetters),
       APIRoute(
         method: .get, path: "/v1/webhooks/dead-letters", summary: "Events that no attempt could deliver, newest first",
-        roles: Self.reading, query: [CallAPI.limit, Self.numberCursor], answer: "items, next_cursor",
+        roles: Self.reading, query: [CallAPI.limit, Self.numberCursor], answer: "A page of dead letters",
+        result: CallAPI.page(of: WebhookShape.deadLetter),
         handle: deadLetters),
       APIRoute(
         method: .post, path: "/v1/webhooks/{id}/dead-letters/{letter}/replay",
         summary: "Send a dead letter once more, now; delivered, it is gone", roles: Self.writing,
-        answer: "delivered, delivery_id, status, error, response, duration_ms", handle: replay),
+        answer: "What came back", result: WebhookShape.byHand, answerTime: WebhookBounds.answerTime, handle: replay),
       APIRoute(
         method: .post, path: "/v1/webhooks/dead-letters/{letter}/replay",
         summary: "The same, without the name of the webhook", roles: Self.writing,
-        answer: "delivered, delivery_id, status, error, response, duration_ms", handle: replay),
+        answer: "What came back", result: WebhookShape.byHand, answerTime: WebhookBounds.answerTime, handle: replay),
     ]
   }
 
