@@ -31,7 +31,7 @@ simulate: ## replay random calls to the example dialogs from their records (COUN
 
 .PHONY: reference
 reference: ## write the references and the schema of dialogs anew from the code
-	@PARLEY_WRITE_REFERENCE=1 scripts/test --filter ReferenceTests
+	@PARLEY_WRITE_REFERENCE=1 scripts/test --filter 'ReferenceTests|theTableOfRoles'
 
 .PHONY: bench
 bench: ## compare with peers on this machine (ONLY=first-call); writes bench-results/

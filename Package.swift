@@ -88,6 +88,8 @@ let package = Package(
         "Dialogs", "Outbound",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
+        .product(name: "Crypto", package: "swift-crypto"),
+        .product(name: "CryptoExtras", package: "swift-crypto"),
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -158,6 +160,7 @@ let package = Package(
       [
         "IntegrationGateway", "Outbound", "ScriptedServers",
         .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        .product(name: "Crypto", package: "swift-crypto"), .product(name: "CryptoExtras", package: "swift-crypto"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
       ] + shared + nio),
     .testTarget(

@@ -15,6 +15,9 @@ extension CallSession {
       }
     context.logger.log(
       level: known, "dialog log",
-      metadata: ["session_id": "\(call.session)", "dialog": "\(dialog.name)", "message": "\(message)"])
+      metadata: [
+        "session_id": "\(call.session)", "dialog": "\(dialog.name)",
+        "message": "\(context.configuration.redactor.redact(message))",
+      ])
   }
 }

@@ -76,7 +76,7 @@ final class CallSession {
     machine = DialogSession(dialog: dialog, call: start.call, library: library, limits: start.limits)
     recorder = SessionRecorder(
       session: call.session, dialogName: dialog.name, tenant: tenant, startedAtMs: startedAtMs,
-      log: context.store, random: .fromSystem())
+      log: context.store, redaction: RecordRedaction(context.configuration.redactor), random: .fromSystem())
     summary = call.summary(tenant: tenant, dialogName: dialog.name, startedAtMs: startedAtMs)
     summary.dialogVersion = dialog.version
     summary.dialogNumber = identity?.number ?? 0
@@ -325,10 +325,11 @@ final class CallSession {
 
   func writeSummary() {
     guard summary != written else { return }
-    context.store.put(summary)
+    context.store.put(RecordRedaction(context.configuration.redactor).redact(summary))
     written = summary
     // A session with a secret in it has no snapshot: the store keeps none in the open. Its record is enough to go on from.
-    if case .active = phase, !machine.holdsSecrets {
+    // The same with personal data that is to be kept out of it.
+    if case .active = phase, !machine.holdsSecrets, context.configuration.redactor.isIdle {
       context.store.putSnapshot(
         call.session, sequence: recorder.sequence, data: Array(JSON.encode(machine.snapshot()).utf8))
     }

@@ -216,7 +216,7 @@ struct SessionContext: Sendable {
     let startedAtMs = clock.unixMilliseconds()
     var recorder = SessionRecorder(
       session: call.session, dialogName: dialogName, tenant: tenant, startedAtMs: startedAtMs, log: store,
-      random: .fromSystem())
+      redaction: RecordRedaction(configuration.redactor), random: .fromSystem())
     let start = SessionStart(
       call: call.facts, dialogName: dialogName, limits: configuration.dialogLimits, startedAtMs: startedAtMs)
     recorder.append(start.entry(masked: []), adding: ["direction": .string(call.direction.rawValue)])
@@ -230,7 +230,7 @@ struct SessionContext: Sendable {
     summary.state = .ended
     summary.endedAtMs = startedAtMs
     summary.endReason = reason.rawValue
-    store.put(summary)
+    store.put(RecordRedaction(configuration.redactor).redact(summary))
     metrics.callEnded(dialogName, CallDisposition.rejected.rawValue)
     logger.notice("call refused", metadata: ["session_id": "\(call.session)", "reason": "\(reason.rawValue)"])
     var sender = HopSender(speech)

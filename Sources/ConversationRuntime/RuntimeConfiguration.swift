@@ -24,6 +24,9 @@ public struct RuntimeConfiguration: Sendable {
   /// How long hooks that the dialog started because the call ended are waited for.
   public var lastHooksLimit: Duration = .seconds(30)
 
+  /// `security.pii.redact`: what is kept out of records and log lines.
+  public var redactor = Redactor([])
+
   public init() {}
 
   var dialogLimits: DialogLimits { DialogLimits(timeout: defaultTimeout, maxDepth: maxDialogDepth, bargeIn: bargeIn) }

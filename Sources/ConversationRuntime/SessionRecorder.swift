@@ -32,18 +32,20 @@ struct SessionRecorder {
   /// Wall-clock milliseconds when the session began.
   let startedAtMs: Int64
   private let log: any EventLog
+  private let redaction: RecordRedaction
   private var random: SeededRandom
   private(set) var sequence: Int64 = 0
 
   init(
     session: SessionID, dialogName: String, tenant: String = Tenant.standard, startedAtMs: Int64, log: any EventLog,
-    random: SeededRandom
+    redaction: RecordRedaction = RecordRedaction(Redactor([])), random: SeededRandom
   ) {
     self.session = session
     self.dialogName = dialogName
     self.tenant = tenant
     self.startedAtMs = startedAtMs
     self.log = log
+    self.redaction = redaction
     self.random = random
   }
 
@@ -55,7 +57,7 @@ struct SessionRecorder {
   /// - Parameter measured: fields that no replay looks at.
   mutating func append(_ entry: JournalEntry, adding measured: [String: Value] = [:]) {
     let timestampMs = startedAtMs + entry.atMs
-    var fields = entry.fields.merging(measured) { _, measured in measured }
+    var fields = redaction.redact(entry.fields.merging(measured) { _, measured in measured }, of: entry.type)
     fields["at_ms"] = .int(entry.atMs)
     sequence += 1
     log.append(

@@ -23,6 +23,8 @@ final class CallAPI: Sendable {
   let logger: Logger
   let streams: EventStreams
   private let traffic: Traffic
+  private let gate: Gatekeeper
+  private let trail: AccessTrail
   private let sockets = OpenSockets()
   private let origins: AllowedOrigins
   /// Made at the first request: the routes know this object.
@@ -32,7 +34,7 @@ final class CallAPI: Sendable {
   init(
     configuration: IntegrationConfiguration, eventLog: any EventLog, directory: any SessionDirectory,
     commands: any CommandBus, dialogs: any DialogLibrary, numbers: any NumberStore, database: any SQLDatabase,
-    webhooks: WebhookDesk? = nil,
+    webhooks: WebhookDesk? = nil, keys: JWTAuthority? = nil,
     logger: Logger
   ) {
     self.configuration = configuration
@@ -45,6 +47,8 @@ final class CallAPI: Sendable {
     answers = AnswerStore(database)
     self.logger = logger
     traffic = Traffic()
+    gate = Gatekeeper(configuration.access, keys: keys, logger: logger)
+    trail = AccessTrail(configuration.access.audit)
     origins = AllowedOrigins(configuration.settings.cors.allowedOrigins)
     streams = EventStreams(
       log: eventLog,
@@ -65,7 +69,9 @@ final class CallAPI: Sendable {
   }
 
   /// Every route of the API.
-  var routes: [APIRoute] { callRoutes + dialogRoutes + numberRoutes + (webhooks?.routes ?? []) + gatewayRoutes }
+  var routes: [APIRoute] {
+    callRoutes + dialogRoutes + numberRoutes + tokenRoutes + auditRoutes + (webhooks?.routes ?? []) + gatewayRoutes
+  }
 
   var routeTable: RouteTable {
     if let made = table.withLockedValue({ $0 }) { return made }
@@ -78,11 +84,14 @@ final class CallAPI: Sendable {
     let id = RequestID.of(request.headers)
     var response: Response
     if traffic.enter() {
+      var visit = AccessTrail.Visit(
+        method: request.method, path: request.uri.path, peer: Self.peer(channel), requestID: id)
       do {
-        response = try await route(request, channel)
+        response = try await route(request, channel, &visit)
       } catch {
         response = problem(of: error, request, id).response
       }
+      trail.note(visit, status: response.status)
       // A stream's body is written after this, and counts for itself.
       traffic.leave()
     } else {
@@ -126,15 +135,20 @@ final class CallAPI: Sendable {
     return APIProblem(.internalServerError, "internal", "the request failed; the log says why")
   }
 
-  private func route(_ request: Request, _ channel: any Channel) async throws -> Response {
-    let (place, path) = try find(request)
-    if request.method == .options { return try options(request, place) }
+  private static func peer(_ channel: any Channel) -> String { channel.remoteAddress?.ipAddress ?? "" }
+
+  private func route(
+    _ request: Request, _ channel: any Channel, _ visit: inout AccessTrail.Visit
+  ) async throws -> Response {
+    let (place, path) = try await find(request, visit.peer)
+    if request.method == .options { return try await options(request, place, visit.peer) }
     guard let route = place.route(request.method == .head ? .get : request.method) else {
-      if !place.routes.allSatisfy(\.isOpen) { _ = try authorize(request) }
+      if !place.routes.allSatisfy(\.isOpen) { visit.principal = try await authorize(request, visit.peer) }
       let methods = place.methods
       throw APIProblem(
         .methodNotAllowed, "method_not_allowed", "\(request.uri.path) takes \(methods)", headers: [.allow: methods])
     }
+    visit.route = route
     if route.socket != nil, request.headers[.upgrade]?.lowercased() == "websocket" {
       // The upgrade was refused, and this says why.
       _ = try await admit(request, channel: channel)
@@ -143,8 +157,12 @@ final class CallAPI: Sendable {
         "a WebSocket is opened by the first request of a connection, with `Sec-WebSocket-Key` and version 13",
         headers: [.upgrade: "websocket", .secWebSocketVersion: "13"])
     }
-    let principal =
-      route.isOpen ? Principal(id: "", tenant: Principal.defaultTenant, roles: []) : try authorize(request)
+    var principal = Principal(id: "", tenant: Principal.defaultTenant, roles: [])
+    if !route.isOpen {
+      principal = try await authorize(request, visit.peer)
+      visit.principal = principal
+      try Gatekeeper.require(route.roles, of: principal)
+    }
     try MediaTypes.checkAccept(request.headers, of: route)
     let query = try APIInput.query(request.uri.query, route.query)
     var input = APIRequest(
@@ -165,7 +183,7 @@ final class CallAPI: Sendable {
     case .yaml: input.body = try APIInput.yaml(bytes, route.body)
     }
     let answer =
-      if route.method == .post, let key = request.headers[.idempotencyKey] {
+      if route.method == .post, !route.hasSecret, let key = request.headers[.idempotencyKey] {
         try await once(key, request, bytes, input, route)
       } else {
         try await route.handle(input)
@@ -213,7 +231,7 @@ final class CallAPI: Sendable {
   }
 
   /// What a path takes; and a browser's question whether a page may ask it (Fetch standard, section 3.2).
-  private func options(_ request: Request, _ place: RouteTable.Place) throws -> Response {
+  private func options(_ request: Request, _ place: RouteTable.Place, _ peer: String) async throws -> Response {
     if origins.isAllowed(request.headers[.origin]), request.headers[.accessControlRequestMethod] != nil {
       return Response(
         status: .noContent,
@@ -222,11 +240,17 @@ final class CallAPI: Sendable {
           .accessControlMaxAge: "600",
         ])
     }
-    if !place.routes.allSatisfy(\.isOpen) { _ = try authorize(request) }
+    if !place.routes.allSatisfy(\.isOpen) { _ = try await authorize(request, peer) }
     return Response(status: .noContent, headers: [.allow: place.methods])
   }
 
-  private func find(_ request: Request) throws -> (place: RouteTable.Place, path: [String: String]) {
+  private func authorize(_ request: Request, _ peer: String) async throws(APIProblem) -> Principal {
+    try await gate.admit(request.headers[.authorization], peer: peer)
+  }
+
+  private func find(
+    _ request: Request, _ peer: String
+  ) async throws -> (place: RouteTable.Place, path: [String: String]) {
     let segments = try request.uri.path.split(separator: "/").map { segment in
       guard let text = APIInput.decode(segment, plusIsSpace: false) else {
         throw APIProblem.badRequest("the path is not percent-encoded UTF-8")
@@ -235,7 +259,7 @@ final class CallAPI: Sendable {
     }
     guard let (place, path) = routeTable.find(segments) else {
       // Whoever has no token learns nothing, not even which paths there are.
-      _ = try authorize(request)
+      _ = try await authorize(request, peer)
       throw APIProblem(.notFound, "not_found", "there is no \(request.uri.path)")
     }
     return (place, path)
@@ -245,7 +269,7 @@ final class CallAPI: Sendable {
 
   /// Whether a WebSocket may be opened: route, token, origin and query.
   func admit(_ request: Request, channel: any Channel) async throws -> SocketAdmission {
-    let (place, path) = try find(request)
+    let (place, path) = try await find(request, Self.peer(channel))
     guard let route = place.route(.get), let serve = route.socket else {
       throw APIProblem(.badRequest, "no_websocket", "\(request.uri.path) is no WebSocket")
     }
@@ -256,7 +280,18 @@ final class CallAPI: Sendable {
       head.headerFields[.authorization] = "Bearer \(token)"
       request = Request(head: head, body: request.body)
     }
-    let principal = try authorize(request)
+    var visit = AccessTrail.Visit(
+      route: route, method: .get, path: request.uri.path, peer: Self.peer(channel),
+      requestID: RequestID.of(request.headers))
+    let principal: Principal
+    do {
+      principal = try await authorize(request, visit.peer)
+      visit.principal = principal
+      try Gatekeeper.require(route.roles, of: principal)
+    } catch {
+      trail.note(visit, status: error.status)
+      throw error
+    }
     guard
       origins.isAllowed(request.headers[.origin])
         || SocketHandshake.isOriginAllowed(request.headers[.origin], host: request.head.authority)
@@ -331,36 +366,6 @@ final class CallAPI: Sendable {
       if bytes.count > limit { throw tooLarge }
     }
     return bytes
-  }
-
-  // MARK: Tokens
-
-  private func authorize(_ request: Request) throws(APIProblem) -> Principal {
-    let challenge: HTTPFields = [.wwwAuthenticate: "Bearer realm=\"parley\""]
-    guard let header = request.headers[.authorization] else {
-      throw APIProblem(.unauthorized, "unauthorized", "send `Authorization: Bearer <token>`", headers: challenge)
-    }
-    let parts = header.split(separator: " ", maxSplits: 1)
-    var isKnown = false
-    if parts.count == 2, parts[0].lowercased() == "bearer" {
-      let given = Array(parts[1].drop { $0 == " " }.utf8)
-      // Every token is compared in full, whatever matched before.
-      for token in configuration.tokens where Self.isEqual(given, Array(token.reveal().utf8)) { isKnown = true }
-    }
-    guard isKnown else {
-      throw APIProblem(
-        .unauthorized, "unauthorized", "the token is not known",
-        headers: [.wwwAuthenticate: "Bearer realm=\"parley\", error=\"invalid_token\""])
-    }
-    return Principal(id: "configured", tenant: Principal.defaultTenant, roles: [.admin])
-  }
-
-  /// Takes as long for the first byte that differs as for the last; only the length can be learnt.
-  private static func isEqual(_ a: [UInt8], _ b: [UInt8]) -> Bool {
-    guard !b.isEmpty, a.count == b.count else { return false }
-    var difference: UInt8 = 0
-    for i in a.indices { difference |= a[i] ^ b[i] }
-    return difference == 0
   }
 }
 

@@ -4,8 +4,8 @@ import Settings
 public struct IntegrationConfiguration: Sendable {
   /// The `integration` section of the configuration file.
   public var settings: IntegrationSettings
-  /// The bearer tokens that the API takes. With none, every request is refused.
-  public var tokens: [Secret]
+  /// Who may use the API. With no token at all, every request is refused.
+  public var access: APIAccess
   /// How often an idle event stream says that it lives; shorter than the idle limits of usual proxies.
   public var keepAliveInterval: Duration = .seconds(15)
   /// Events that a reader of the stream may lag behind before it is cut off.
@@ -15,9 +15,14 @@ public struct IntegrationConfiguration: Sendable {
   /// The `Server` header.
   public var product = "Parley"
 
-  public init(settings: IntegrationSettings, tokens: [Secret]) {
+  public init(settings: IntegrationSettings, access: APIAccess) {
     self.settings = settings
-    self.tokens = tokens
+    self.access = access
+  }
+
+  /// With tokens that are admins of the tenant `default`.
+  public init(settings: IntegrationSettings, tokens: [Secret]) {
+    self.init(settings: settings, access: APIAccess(tokens: tokens.map { SecuritySettings.APIToken(token: $0) }))
   }
 }
 

@@ -50,12 +50,15 @@ public final class IntegrationService: Sendable {
     self.configuration = configuration
     self.group = group
     self.logger = logger
+    let access = configuration.access
     hooks = HookClient(
-      settings: configuration.settings, outbound: outbound, audit: nil, metrics: metrics,
-      logger: logger)
+      settings: configuration.settings, outbound: outbound, audit: access.audit, metrics: metrics, logger: logger)
+    let keys =
+      access.jwt.jwksURL.isEmpty
+      ? nil : JWTAuthority(access.jwt, fetch: JWTAuthority.fetch(by: outbound), nowMs: access.nowMs, logger: logger)
     api = CallAPI(
       configuration: configuration, eventLog: eventLog, directory: directory, commands: commands, dialogs: dialogs,
-      numbers: numbers, database: database, webhooks: webhooks, logger: logger)
+      numbers: numbers, database: database, webhooks: webhooks, keys: keys, logger: logger)
   }
 
   /// The port that the API listens on since ``start()``.

@@ -241,11 +241,3 @@ public struct ObservabilitySettings: Sendable, Hashable {
 
   public init() {}
 }
-
-/// `security`: who may use the API.
-public struct SecuritySettings: Sendable, Hashable {
-  /// `security.api.tokens`: bearer tokens of the REST API; empty: the gateway makes one at its start and prints it.
-  public var apiTokens: [Secret] = []
-
-  public init() {}
-}

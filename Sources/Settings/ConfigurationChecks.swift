@@ -27,6 +27,7 @@ extension Decoding {
     }
     check(api.webhooks)
     check(configuration.runtime.llm)
+    check(configuration.security)
     let turn = configuration.speech
     if turn.vad.minSilenceMs > turn.turn.maxSilenceMs {
       together("speech.vad.min_silence_ms is longer than speech.turn.max_silence_ms")
@@ -56,6 +57,14 @@ extension Decoding {
       if !fallback.apiKey.isEmpty { together("\(place).api_key needs a url of its own") }
       if fallback.model.isEmpty { together("\(place) names neither a url nor a model") }
     }
+  }
+
+  private mutating func check(_ security: SecuritySettings) {
+    if !security.jwt.jwksURL.isEmpty, security.jwt.issuer.isEmpty || security.jwt.audience.isEmpty {
+      together("security.api.jwt.jwks_url needs issuer and audience: without them a token for another service would do")
+    }
+    let secrets = security.apiTokens.map(\.token)
+    if Set(secrets).count < secrets.count { together("security.api.tokens: the same token stands there twice") }
   }
 
   mutating func together(_ message: String, code: String = ConfigurationCode.contradiction) {

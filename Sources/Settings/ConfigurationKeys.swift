@@ -10,7 +10,7 @@ enum ConfigurationKeys {
     .section("integration", \.integration, "The REST API and the customer's services.", IntegrationKeys.integration),
     .section("storage", \.storage, "What outlives the process.", storage),
     .section("observability", \.observability, "Metrics, health and logs.", observability),
-    .section("security", \.security, "Who may use the API.", security),
+    .section("security", \.security, "Who may use the API, and what is kept of it.", SecurityKeys.security),
   ]
 
   private static let noMap = Value.map([:])
@@ -211,30 +211,6 @@ enum ConfigurationKeys {
       ]),
   ]
 
-  private static let security: [Field<SecuritySettings>] = [
-    .section(
-      "mtls", "Certificates between the roles.",
-      [
-        .later("enabled", false), .later("cert_dir", ""), .later("server_cert", ""), .later("server_key", ""),
-        .later("ca_cert", ""), .later("client_cert", ""), .later("client_key", ""), .later("min_version", "1.3"),
-        .later("client_auth", "require"),
-      ]),
-    .section(
-      "api", "The REST API.",
-      [
-        .key(
-          "tokens", \.apiTokens, .list(of: .token, "list of secrets, 16 characters or more each", count: 0...1000),
-          "Bearer tokens; empty: the gateway makes one at its start and prints it."),
-        .section(
-          "jwt", "Tokens of an identity provider.",
-          [
-            .later("jwks_url", ""), .later("issuer", ""), .later("audience", ""),
-          ]),
-      ]),
-    .section("audit", "Who did what.", [.later("enabled", false)]),
-    .section("pii", "What is kept out of the record.", [.later("redact", [])]),
-  ]
-
   // MARK: Values of these sections
 
   static let ipAddress: Codec<String> = .checked("an IP address") { AddressBlock.parse($0) != nil }
@@ -279,19 +255,4 @@ enum ConfigurationKeys {
       }
       return text
     }, show: { .string($0) })
-}
-
-extension Codec where T == Secret {
-  /// A bearer token: long enough not to be guessed, and sendable in a header.
-  static var token: Codec {
-    Codec(
-      kind: "secret",
-      read: { node, decoding in
-        guard let text = decoding.scalar(node, expected: "a text") else { return nil }
-        guard text.count >= 16, text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
-          return decoding.fail(node, "a token has 16 or more visible ASCII characters", hint: "openssl rand -hex 24")
-        }
-        return Secret(text)
-      }, show: { .string($0.description) })
-  }
 }

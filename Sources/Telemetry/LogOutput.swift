@@ -12,10 +12,15 @@ import Settings
 /// Where log lines go: stderr, one line each, as JSON for machines or text for people.
 public enum LogOutput {
   /// Makes every `Logger` of the process write so. To be called once, before the first logger is made.
-  public static func bootstrap(_ settings: ObservabilitySettings.LogSettings) {
+  /// - Parameter redact: personal data that no line holds.
+  public static func bootstrap(_ settings: ObservabilitySettings.LogSettings, redact: [PersonalData] = []) {
     let level = Logger.Level(rawValue: settings.level.rawValue) ?? .info
     let format = settings.format
-    LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level, format: format, write: writeToStderr) }
+    // Ports, counts and sizes are long runs of digits, too; what somebody said is redacted where it is logged.
+    let redactor = Redactor(redact.filter { $0 != .digits })
+    LoggingSystem.bootstrap {
+      LineLogHandler(label: $0, level: level, format: format, redactor: redactor, write: writeToStderr)
+    }
   }
 
   /// One `write` per line, so that lines of several threads never mix.
@@ -37,16 +42,18 @@ public struct LineLogHandler: LogHandler {
   public var metadataProvider: Logger.MetadataProvider?
   private let label: String
   private let format: ObservabilitySettings.LogSettings.Format
+  private let redactor: Redactor
   private let write: @Sendable ([UInt8]) -> Void
 
   /// - Parameter write: takes one whole line with its newline; called on the thread that logs.
   public init(
     label: String, level: Logger.Level, format: ObservabilitySettings.LogSettings.Format,
-    write: @escaping @Sendable ([UInt8]) -> Void
+    redactor: Redactor = Redactor([]), write: @escaping @Sendable ([UInt8]) -> Void
   ) {
     self.label = label
     logLevel = level
     self.format = format
+    self.redactor = redactor
     self.write = write
   }
 
@@ -65,18 +72,18 @@ public struct LineLogHandler: LogHandler {
     switch format {
     case .json:
       var map: [String: Value] = [:]
-      for (key, value) in all { map[key] = Self.value(value) }
+      for (key, value) in all { map[key] = self.value(value) }
       map["time"] = .string(time)
       map["level"] = .string(event.level.rawValue)
-      map["message"] = .string(event.message.description)
+      map["message"] = .string(redactor.redact(event.message.description))
       map["label"] = .string(label)
       JSON.write(.map(map), to: &line)
     case .text:
-      line += Array("\(time) \(event.level.rawValue) \(event.message)".utf8)
+      line += Array("\(time) \(event.level.rawValue) \(redactor.redact(event.message.description))".utf8)
       for key in all.keys.sorted() {
         guard let value = all[key] else { continue }
         line += Array(" \(key)=".utf8)
-        JSON.write(Self.value(value), to: &line)
+        JSON.write(self.value(value), to: &line)
       }
       // A message never ends its line early: what it says could otherwise pass for another line.
       line = line.map { $0 == 0x0A || $0 == 0x0D ? 0x20 : $0 }
@@ -85,12 +92,12 @@ public struct LineLogHandler: LogHandler {
     write(line)
   }
 
-  private static func value(_ value: Logger.MetadataValue) -> Value {
+  private func value(_ value: Logger.MetadataValue) -> Value {
     switch value {
-    case .string(let text): .string(text)
-    case .stringConvertible(let other): .string(other.description)
-    case .dictionary(let map): .map(map.mapValues(Self.value))
-    case .array(let items): .list(items.map(Self.value))
+    case .string(let text): .string(redactor.redact(text))
+    case .stringConvertible(let other): .string(redactor.redact(other.description))
+    case .dictionary(let map): .map(map.mapValues(self.value))
+    case .array(let items): .list(items.map(self.value))
     }
   }
 }

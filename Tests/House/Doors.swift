@@ -32,8 +32,8 @@ import Testing
       "Dialogs", "Outbound", "AsyncHTTPClient", "Logging",
     ]),
     "IntegrationGateway": platform.union(nio).union(shared).union([
-      "Dialogs", "Outbound", "Hummingbird", "HummingbirdCore", "HTTPTypes", "AsyncHTTPClient", "Logging",
-      "ServiceLifecycle", "NIOWebSocket", "NIOHTTPTypes", "NIOHTTPTypesHTTP1",
+      "Dialogs", "Outbound", "Hummingbird", "HummingbirdCore", "HTTPTypes", "AsyncHTTPClient", "Crypto", "CryptoExtras",
+      "Logging", "ServiceLifecycle", "NIOWebSocket", "NIOHTTPTypes", "NIOHTTPTypesHTTP1",
     ]),
     "Worker": platform.union(nio).union(shared).union(["Outbound", "Logging"]),
     "ScriptedServers": nio.union(["Base", "NIOSSL", "Glibc", "Musl"]),

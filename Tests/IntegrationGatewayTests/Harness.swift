@@ -38,14 +38,16 @@ struct Gateway {
 
   /// Starts one for `body` and stops it afterwards.
   static func with(
-    settings: IntegrationSettings = IntegrationSettings(), keepAlive: Duration = .seconds(15), streamBuffer: Int = 1024,
-    limits: (inout ConnectionLimits) -> Void = { _ in }, _ body: (Gateway) async throws -> Void
+    settings: IntegrationSettings = IntegrationSettings(), access: APIAccess? = nil, keepAlive: Duration = .seconds(15),
+    streamBuffer: Int = 1024, limits: (inout ConnectionLimits) -> Void = { _ in },
+    _ body: (Gateway) async throws -> Void
   ) async throws {
     var settings = settings
     settings.listenAddress = "127.0.0.1"
     settings.apiPort = 0
     var configuration = IntegrationConfiguration(
       settings: settings, tokens: [Secret("other-token-01234567"), Secret(token)])
+    if let access { configuration.access = access }
     configuration.keepAliveInterval = keepAlive
     configuration.streamBuffer = streamBuffer
     limits(&configuration.limits)

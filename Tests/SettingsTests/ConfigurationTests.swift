@@ -54,7 +54,7 @@ import Testing
     #expect(configuration.media.rtpPortRange.closedRange == 30000...30099)
     #expect(configuration.media.access.allow.map(\.text) == ["10.0.0.0/8", "2001:db8::/32"])
     #expect(configuration.runtime.defaultTimeout == .milliseconds(1500))
-    #expect(configuration.security.apiTokens.map { $0.reveal() } == ["0123456789abcdef"])
+    #expect(configuration.security.apiTokens.map { $0.token.reveal() } == ["0123456789abcdef"])
     #expect(configuration.media.maxCalls == 1000)
   }
 

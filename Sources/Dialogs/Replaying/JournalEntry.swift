@@ -10,6 +10,9 @@ public struct JournalEntry: Hashable, Sendable {
   /// What belongs to the type, without `at_ms`.
   public var fields: [String: Value]
 
+  /// The field that is true where personal data was taken out of the others.
+  public static let redacted = "redacted"
+
   public init(type: String, atMs: Int64, fields: [String: Value] = [:]) {
     self.type = type
     self.atMs = atMs

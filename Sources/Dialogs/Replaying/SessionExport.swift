@@ -35,6 +35,9 @@ public struct SessionExport: Sendable, Hashable {
   /// Whether the dialog ever ran: a call that was refused, or that nobody took, is a record, too.
   public var wasAnswered: Bool { lines.contains { $0.entry.type == "call_answered" } }
 
+  /// Whether personal data was taken out of it (`security.pii`): what the dialog heard is not what stands there.
+  public var wasRedacted: Bool { lines.contains { $0.entry.fields[JournalEntry.redacted] == true } }
+
   public func text() -> String {
     let sources = dialogs.map { source -> Value in
       [

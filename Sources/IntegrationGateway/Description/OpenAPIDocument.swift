@@ -64,6 +64,7 @@ enum OpenAPIDocument {
       operation["security"] = []
     } else {
       let roles = ["admin"] + route.roles.map(\.rawValue).sorted()
+      operation["x-roles"] = .list(roles.map { .string($0) })
       operation["description"] = .string("Roles: \(roles.joined(separator: ", ")).")
     }
     if let content = content(of: route, &schemas) {
@@ -81,7 +82,7 @@ enum OpenAPIDocument {
       headers.append(("If-None-Match", "Entity tags (RFC 9110)"))
     }
     if route.method == .put || route.method == .delete { headers.append(("If-Match", "Entity tags (RFC 9110)")) }
-    if route.method == .post {
+    if route.method == .post, !route.hasSecret {
       headers.append(
         ("Idempotency-Key", "A request that comes again with its key is answered again and not acted on again"))
     }

@@ -27,6 +27,7 @@ extension CallAPI {
       APIRoute(
         method: .put, path: "/v1/dialogs/{name}",
         summary: "Keep a source as the next version, a draft. `If-Match` and `If-None-Match: *` are heeded",
+        roles: [.developer],
         body: [
           Self.source(required: true),
           APIRoute.Field(
@@ -47,20 +48,24 @@ extension CallAPI {
         answer: "A page of versions", result: Self.page(of: DialogShape.version), handle: listVersions),
       APIRoute(
         method: .post, path: "/v1/dialogs/{name}/publish", summary: "Serve new calls by a version",
+        roles: [.developer],
         body: [Self.version(required: true)], answer: "The version", result: DialogShape.version, handle: publishDialog),
       APIRoute(
         method: .post, path: "/v1/dialogs/{name}/rollback",
         summary: "Publish an older version that was published before",
+        roles: [.developer],
         body: [Self.version(required: false)], answer: "The version", result: DialogShape.version,
         handle: rollBackDialog),
       APIRoute(
         method: .post, path: "/v1/dialogs/{name}/check", summary: "What is wrong with a source, for editors",
+        roles: [.developer],
         body: [Self.source(required: false), Self.version(required: false)], takesYAML: true,
         answer: "What is wrong", result: DialogShape.checked, handle: checkDialog),
       APIRoute(
         method: .post, path: "/v1/dialogs/{name}/simulate",
         summary:
           "One turn in text: words, `#1` for keys, an empty line for silence, `?` for unclear speech, `!name` for an event",
+        roles: [.developer],
         body: [
           Self.source(required: false), Self.version(required: false),
           APIRoute.Field(

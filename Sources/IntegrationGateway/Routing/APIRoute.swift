@@ -85,6 +85,8 @@ struct APIRoute: Sendable {
   var statuses: [HTTPResponse.Status] = [.ok]
   /// Media types of the answer, the usual one first.
   var answerTypes = ["application/json"]
+  /// Whether the answer holds a secret that must be kept nowhere: then an `Idempotency-Key` is not heeded.
+  var hasSecret = false
   /// Whether answers carry an entity tag, so that a client need not fetch what it has (RFC 9110 section 13).
   var hasTag = false
   var isStream = false

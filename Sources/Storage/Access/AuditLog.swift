@@ -44,9 +44,6 @@ public final class AuditLog: Sendable {
     self.state = NIOLockedValueBox(state)
   }
 
-  /// The head file's place within the data folder.
-  public static let headFileName = "audit-head"
-
   /// The head that a file holds; nil where there is none, or none that can be read.
   public static func readHead(_ file: String) -> AuditHead? {
     FileManager.default.contents(atPath: file).flatMap { AuditHead(String(decoding: $0, as: UTF8.self)) }

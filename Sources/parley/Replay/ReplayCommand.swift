@@ -54,6 +54,12 @@ struct ReplayCommand: AsyncParsableCommand {
         report(name, ["outcome": "not_answered"], "\(name): the call was not answered; nothing to replay")
         continue
       }
+      guard !record.wasRedacted else {
+        report(
+          name, ["outcome": "not_comparable", "reason": "redacted"],
+          "\(name): not compared; personal data was taken out of the record (security.pii)")
+        continue
+      }
       let played = try dialogs(of: record, name)
       let outcome: SessionReplay.Outcome
       do {

@@ -71,6 +71,8 @@ final class Gateway: Sendable {
     Housekeeping.watch(stores, health, metrics.registry)
     let store = stores.sessions
     let commands = MemoryCommandBus()
+    let audit = settings.security.auditEnabled ? await openAudit(stores, settings, logger) : nil
+    undo.add { await audit?.close() }
 
     // The one way out to other people's servers.
     let outbound = OutboundClient(settings: settings.integration.outbound, group: group, logger: logger)
@@ -99,7 +101,12 @@ final class Gateway: Sendable {
 
     // Integration: asks the customer's backends, serves the API.
     let tokens = try apiTokens(settings)
-    var integrationConfiguration = IntegrationConfiguration(settings: settings.integration, tokens: tokens.all)
+    var access = APIAccess(tokens: tokens.all, rateLimit: settings.security.rateLimit)
+    access.store = TokenStore(stores.database)
+    access.jwt = settings.security.jwt
+    access.audit = audit
+    access.trail = audit == nil ? nil : AuditStore(stores.database)
+    var integrationConfiguration = IntegrationConfiguration(settings: settings.integration, access: access)
     integrationConfiguration.product = "Parley/\(Build.version)"
     let integration = IntegrationService(
       configuration: integrationConfiguration, eventLog: store, directory: store, commands: commands,
@@ -117,8 +124,10 @@ final class Gateway: Sendable {
     Task { await models?.warmUp() }
 
     // Runtime: the dialogs of calls.
+    var runtimeConfiguration = RuntimeConfiguration(settings.runtime)
+    runtimeConfiguration.redactor = Redactor(settings.security.redact)
     let runtime = ConversationService(
-      configuration: RuntimeConfiguration(settings.runtime), catalogs: await keeper.catalogs,
+      configuration: runtimeConfiguration, catalogs: await keeper.catalogs,
       numbers: stores.numbers, integration: integration.hooks, store: store, commands: commands,
       models: models ?? NoModelService(),
       knowledge: Knowledge(stores.documents) { await embeddings?.vector(of: $0) }, metrics: RuntimeMetrics(metrics),
@@ -160,6 +169,7 @@ final class Gateway: Sendable {
         work.cancel()
         await work.value
         await outbound.shutdown()
+        await audit?.close()
         await stores.close()
       }, integration: integration,
       runtime: runtime, watch: watch, speech: speech, media: media, logger: logger,
@@ -234,13 +244,30 @@ final class Gateway: Sendable {
     }
   }
 
+  /// The audit log; its first line is what the gateway starts with.
+  private static func openAudit(_ stores: DatabaseStores, _ settings: Configuration, _ logger: Logger) async -> AuditLog
+  {
+    let audit = AuditLog(
+      stores.database, headFile: settings.storage.auditHeadFile, now: WallClock.nowMilliseconds, logger: logger)
+    await audit.start()
+    audit.record(
+      actor: "gateway", action: "configuration", object: "start",
+      details: [
+        "version": .string(Build.version),
+        "sha256": .string(SHA256.hex(JSON.encode(ConfigurationText.value(settings)))),
+      ])
+    return audit
+  }
+
   /// The configured tokens, or the one that the gateway made for itself.
   private static func apiTokens(
     _ settings: Configuration
-  ) throws(CommandFailure) -> (all: [Secret], made: Listening.Token?) {
+  ) throws(CommandFailure) -> (all: [SecuritySettings.APIToken], made: Listening.Token?) {
     if !settings.security.apiTokens.isEmpty { return (settings.security.apiTokens, nil) }
     let own = try APIToken.readOrMake(dataDir: settings.storage.dataDir)
-    return ([Secret(own.token)], Listening.Token(text: own.token, file: own.file, isNew: own.isNew))
+    var token = SecuritySettings.APIToken(token: Secret(own.token))
+    token.name = "gateway"
+    return ([token], Listening.Token(text: own.token, file: own.file, isNew: own.isNew))
   }
 }
 

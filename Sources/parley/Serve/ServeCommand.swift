@@ -47,7 +47,7 @@ struct ServeCommand: AsyncParsableCommand {
     let signals = StopSignals()
     ProcessSetup.raiseFileLimit()
     let plan = try ServePlan.make(config: config, environment: environmentVariables())
-    LogOutput.bootstrap(plan.configuration.observability.log)
+    LogOutput.bootstrap(plan.configuration.observability.log, redact: plan.configuration.security.redact)
     for note in plan.notes { standardError("parley: \(note)\n") }
 
     let gateway = try await Gateway.start(plan)
