@@ -233,6 +233,10 @@ import Testing
     ),
     ("GET", "/v1/calls?from=yesterday", "", 400, "`from` must be a time like 2026-01-31T23:59:59Z (RFC 3339)"),
     ("GET", "/v1/calls?dialog=", "", 400, "`dialog` has 1 to 64 characters"),
+    (
+      "GET", "/v1/webhooks/dead-letters?cursor=9007199254740993", "", 400,
+      "`cursor` must lie between 1 and 9007199254740992"
+    ),
     ("GET", "/v1/numbers/1", "", 404, "there is no number `1`"),
     (
       "POST", "/v1/calls/S1/event", "{\"name\": \"9a\"}", 400,

@@ -81,7 +81,7 @@ enum APIInput {
         try check(text, field, name)
       }
     case (.number, .double), (.number, .int), (.integer, .int):
-      if let number = value.doubleValue, let range = field.range, !range.contains(number) {
+      if let range = field.range, !lies(value, in: range) {
         throw .badRequest("`\(name)` must lie between \(words(range.lowerBound)) and \(words(range.upperBound))")
       }
     // 5.0 is an integer to JSON Schema.
@@ -131,6 +131,16 @@ enum APIInput {
       throw APIProblem(.unprocessableContent, "null_character", "`\(name)` holds a null character")
     }
     if let syntax = field.syntax, !syntax.fits(text) { throw .badRequest("`\(name)` must be \(syntax.words)") }
+  }
+
+  /// A whole number of more than 53 bits is no other one's neighbour, as it would be as a `Double`.
+  private static func lies(_ value: Value, in range: ClosedRange<Double>) -> Bool {
+    if case .int(let whole) = value, let lower = Int64(exactly: range.lowerBound),
+      let upper = Int64(exactly: range.upperBound)
+    {
+      return (lower...upper).contains(whole)
+    }
+    return value.doubleValue.map(range.contains) ?? false
   }
 
   private static func check(_ count: Int, _ field: APIRoute.Field, _ name: String) throws(APIProblem) {
