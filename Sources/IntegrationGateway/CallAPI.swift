@@ -1,4 +1,5 @@
 import Base
+import CallLink
 import HTTPTypes
 import Hummingbird
 import HummingbirdCore
@@ -20,6 +21,10 @@ final class CallAPI: Sendable {
   let numbers: any NumberStore
   /// Dialogs that are being tried out now.
   let simulations = Places()
+  /// The speech role, once it has started.
+  let desk = NIOLockedValueBox<(any SpeechDesk)?>(nil)
+  /// Files that are being received now.
+  let uploads = Places()
   let logger: Logger
   let streams: EventStreams
   private let traffic: Traffic
@@ -70,7 +75,8 @@ final class CallAPI: Sendable {
 
   /// Every route of the API.
   var routes: [APIRoute] {
-    callRoutes + dialogRoutes + numberRoutes + tokenRoutes + auditRoutes + (webhooks?.routes ?? []) + gatewayRoutes
+    callRoutes + dialogRoutes + numberRoutes + speechRoutes + tokenRoutes + auditRoutes + (webhooks?.routes ?? [])
+      + gatewayRoutes
   }
 
   var routeTable: RouteTable {
@@ -89,7 +95,7 @@ final class CallAPI: Sendable {
       do {
         response = try await route(request, channel, &visit)
       } catch {
-        response = problem(of: error, request, id).response
+        response = OpenAIErrors.dressed(problem(of: error, request, id), path: request.uri.path).response
       }
       trail.note(visit, status: response.status)
       // A stream's body is written after this, and counts for itself.

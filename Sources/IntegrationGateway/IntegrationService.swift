@@ -61,6 +61,9 @@ public final class IntegrationService: Sendable {
       numbers: numbers, database: database, webhooks: webhooks, keys: keys, logger: logger)
   }
 
+  /// Gives the speech API what hears and speaks; until then it answers 503.
+  public func connect(_ desk: any SpeechDesk) { api.desk.withLockedValue { $0 = desk } }
+
   /// The port that the API listens on since ``start()``.
   public var port: Int? { running.withLockedValue { $0.port } }
 

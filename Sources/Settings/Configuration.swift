@@ -79,7 +79,19 @@ public struct SpeechSettings: Sendable, Hashable {
   public var maxWorkers = 4
   /// Recognitions that may wait for a decoder.
   public var queueDepth = 10
+  public var api = API()
   public var tts = Synthesis()
+
+  /// `speech.api`: recordings and texts that come by the API and not in a call.
+  public struct API: Sendable, Hashable {
+    /// Threads that turn recordings into words.
+    public var maxWorkers = 1
+    /// Recordings that are worked on or wait, and texts likewise.
+    public var queueDepth = 8
+    /// The longest recording.
+    public var maxAudio = Duration.seconds(600)
+    public init() {}
+  }
 
   /// `speech.vad`: when somebody speaks.
   public struct VoiceActivity: Sendable, Hashable {

@@ -106,6 +106,18 @@ enum ConfigurationKeys {
     .later("worker_timeout", "30s"),
     .key("queue_depth", \.queueDepth, .int(0...10_000), "Recognitions that may wait for a decoder."),
     .section(
+      "api", \.api, "Recordings and texts that come by the API and not in a call.",
+      [
+        .key(
+          "max_workers", \.maxWorkers, .int(1...16),
+          "Threads that turn recordings into words, below those of calls in priority; each takes 75 MB once it is used."
+        ),
+        .key(
+          "queue_depth", \.queueDepth, .int(1...64),
+          "Recordings that are worked on or wait, and texts likewise; one more is answered with 429."),
+        .key("max_audio", \.maxAudio, .duration(.seconds(1), .seconds(3600)), "The longest recording."),
+      ]),
+    .section(
       "tts", \.tts, "The voice.",
       [
         .key("engine", \.engine, .choice(later: ["sherpa", "openai"]), "The synthesis engine."),

@@ -38,6 +38,22 @@ public struct SpeechGatewayConfiguration: Sendable {
     }
   }
 
+  /// `speech.api`: recordings and texts that come without a call.
+  public struct Desk: Sendable, Hashable {
+    /// Threads that turn recordings into words, below those of calls in priority. 1 to 16.
+    public var maxWorkers: Int
+    /// Recordings that are worked on or wait, and texts likewise; one more is refused.
+    public var queueDepth: Int
+    /// The longest recording.
+    public var maxAudioSeconds: Int
+
+    public init(maxWorkers: Int = 1, queueDepth: Int = 8, maxAudioSeconds: Int = 600) {
+      self.maxWorkers = maxWorkers
+      self.queueDepth = queueDepth
+      self.maxAudioSeconds = maxAudioSeconds
+    }
+  }
+
   public var vad: VoiceActivity
   public var turn: TurnTaking
   /// `speech.partial_interval_ms`: speech between two looks at what the caller has said so far; nil for none
@@ -61,11 +77,13 @@ public struct SpeechGatewayConfiguration: Sendable {
   public var sileroCandidates: [String]
   /// `play_audio` reads files below this folder only; empty: no file can be played.
   public var audioRoot: String
+  public var desk: Desk
 
   public init(
     vad: VoiceActivity = .init(), turn: TurnTaking = .init(), partialIntervalMs: Int? = nil, maxWorkers: Int = 4,
     queueDepth: Int = 10, voice: String = "", speed: Double = 1, cacheMB: Int = 64, language: String = "en",
-    pocketSphinxModel: String = Self.debianPocketSphinxModel, sileroCandidates: [String] = [], audioRoot: String = ""
+    pocketSphinxModel: String = Self.debianPocketSphinxModel, sileroCandidates: [String] = [], audioRoot: String = "",
+    desk: Desk = .init()
   ) {
     self.vad = vad
     self.turn = turn
@@ -79,6 +97,7 @@ public struct SpeechGatewayConfiguration: Sendable {
     self.pocketSphinxModel = pocketSphinxModel
     self.sileroCandidates = sileroCandidates
     self.audioRoot = audioRoot
+    self.desk = desk
   }
 
   /// Silence after which decoding begins: four frames. A stop consonant's closure is shorter; waiting longer would cost every

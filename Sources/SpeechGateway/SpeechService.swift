@@ -8,6 +8,8 @@ import NIOConcurrencyHelpers
 
 /// The speech role: one for the process, a pipeline for every call that media opens.
 public final class SpeechService: SpeechHop {
+  /// Hears and speaks where there is no call.
+  public let desk: any SpeechDesk
   /// Calls that may wait for a worker: each call waits at most once, so this is the most calls of one process.
   private static let maxScheduledCalls = 65_536
   /// Threads that hear frames: a frame costs 0.15 ms of each 32 ms, so two serve hundreds of calls.
@@ -21,6 +23,7 @@ public final class SpeechService: SpeechHop {
   /// The recogniser where it is our own, to be stopped with the service.
   private let ownRecognizer: PocketSphinxRecognizer?
   private let maker: PromptMaker
+  private let ownDesk: Desk
   private let metrics: any SpeechMetrics
   private let logger: Logger
   private let now: @Sendable () -> Instant
@@ -57,6 +60,8 @@ public final class SpeechService: SpeechHop {
     }
     let voice: any Synthesizer
     if let synthesizer { voice = synthesizer } else { voice = try FliteSynthesizer(voice: configuration.voice) }
+    ownDesk = Desk(configuration, engine: engine, synthesizer: voice)
+    desk = ownDesk
     // 4 GiB at most: more is a slip of the pen.
     let cacheBytes = min(4096, max(0, configuration.cacheMB)) << 20
     maker = PromptMaker(
@@ -102,6 +107,7 @@ public final class SpeechService: SpeechHop {
   public func shutdown() {
     _ = workers.close()
     maker.shutdown()
+    ownDesk.shutdown()
     ownRecognizer?.shutdown()
   }
 }

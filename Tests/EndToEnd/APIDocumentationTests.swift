@@ -38,7 +38,8 @@ import Testing
       "bash", ["-c", script], in: folder,
       environment: [
         "PARLEY_URL": "http://127.0.0.1:\(gateway.apiPort)", "PARLEY_TOKEN": "end-to-end-token", "CALL": calls.ids[0],
-        "PATH": "\(Tools.root)/.build/release:\(environment["PATH"] ?? "/usr/bin:/bin")",
+        "PATH":
+          "\(Tools.root)/.build/release:\(Tools.python(".")):\(environment["PATH"] ?? "/usr/bin:/bin")",
         "PARLEY_CONFIG": "\(gateway.folder)/config.yaml",
         "VG_STORAGE_DATABASE": "sqlite://\(gateway.folder)/parley.db",
       ], limit: 120)

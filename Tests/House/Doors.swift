@@ -19,7 +19,7 @@ import Testing
     "RTP": ["Base"],
     "Turns": ["Base"],
     "Dialogs": ["Base"],
-    "Audio": ["Base", "CSpeexDSP", "CSpanDSP", "Glibc", "Musl"],
+    "Audio": ["Base", "CSpeexDSP", "CSpanDSP", "CSndFile", "Glibc", "Musl"],
     "CallLink": ["Base"],
     "Settings": platform.union(["Base", "CYaml"]),
     "Telemetry": platform.union(nio).union(["Base", "Settings", "Logging"]),

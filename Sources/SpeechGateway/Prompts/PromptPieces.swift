@@ -14,17 +14,18 @@ enum PromptPieces {
   static func of(
     _ prompt: Prompt, maker: PromptMaker, voice: String, speed: Double
   ) -> Result<[Piece], SynthesisError> {
+    let known = maker.synthesizer.voices
     switch prompt.source {
     case .text(let text):
       let said = SpeechMarkup.Piece.text(text, voices: [], speed: 1)
-      return Result { () throws(SynthesisError) in try spoken([said], prompt, maker, voice: voice, speed: speed) }
+      return Result { () throws(SynthesisError) in try spoken([said], prompt, known, voice: voice, speed: speed) }
     case .markup(let source):
       let markup: SpeechMarkup
       do { markup = try SpeechMarkup(source) } catch {
         return .failure(SynthesisError("the prompt's markup cannot be read: \(error)"))
       }
       return Result { () throws(SynthesisError) in
-        try spoken(markup.pieces, prompt, maker, voice: voice, speed: speed)
+        try spoken(markup.pieces, prompt, known, voice: voice, speed: speed)
       }
     case .audio(let url):
       return maker.file(url).map { [.file($0)] }
@@ -32,10 +33,13 @@ enum PromptPieces {
     }
   }
 
-  private static func spoken(
-    _ said: [SpeechMarkup.Piece], _ prompt: Prompt, _ maker: PromptMaker, voice: String, speed: Double
+  /// Sentences, and the silences between them.
+  /// - Parameters:
+  ///   - known: the engine's voices.
+  ///   - voice, speed: what a prompt means that names no voice, and one whose speed is 1.
+  static func spoken(
+    _ said: [SpeechMarkup.Piece], _ prompt: Prompt, _ known: [String], voice: String, speed: Double
   ) throws(SynthesisError) -> [Piece] {
-    let known = maker.synthesizer.voices
     let voice = prompt.voice.isEmpty ? voice : prompt.voice
     guard voice.isEmpty || known.contains(voice) else {
       throw SynthesisError("there is no voice '\(voice)'; there are \(known.joined(separator: ", "))")

@@ -153,6 +153,7 @@ final class Gateway: Sendable {
           modelDir: settings.speech.modelDir, environment: plan.environment)),
       runtime: runtime, metrics: SpeechCounts(metrics: metrics), logger: logger)
     undo.add { speech.shutdown() }
+    integration.connect(speech.desk)
 
     // Media: SIP and RTP. Last, because from here on calls come in.
     let media = MediaGateway(

@@ -65,7 +65,10 @@ extension SpeechGatewayConfiguration {
       partialIntervalMs: settings.partialResults ? settings.partialIntervalMs : nil,
       maxWorkers: settings.maxWorkers, queueDepth: settings.queueDepth, voice: settings.tts.voice,
       speed: settings.tts.speed, cacheMB: settings.tts.cacheMB, language: settings.language,
-      pocketSphinxModel: own ?? Self.debianPocketSphinxModel, sileroCandidates: sileroCandidates, audioRoot: audioRoot)
+      pocketSphinxModel: own ?? Self.debianPocketSphinxModel, sileroCandidates: sileroCandidates, audioRoot: audioRoot,
+      desk: Desk(
+        maxWorkers: settings.api.maxWorkers, queueDepth: settings.api.queueDepth,
+        maxAudioSeconds: Int(settings.api.maxAudio.components.seconds)))
   }
 }
 

@@ -4,10 +4,14 @@ import CPocketSphinx
 struct DecodedSegment: Sendable {
   struct Word: Sendable {
     var text: String
+    /// Where it begins, in 10 ms frames from the first sample.
+    var start = 0
     var frames: Int
     /// Acoustic path score per 10 ms frame, in the decoder's log units relative to the best senone; near 0 is a good
     /// fit.
     var score: Double
+    /// How much of the lattice of guesses goes through this word, 0 to 1; nil without a lattice.
+    var posterior: Double?
   }
   /// The words of the best path, without silences and noises.
   var words: [Word]
@@ -106,6 +110,9 @@ final class SphinxDecoder {
     let processed = ps_process_raw(decoder, segment.baseAddress, segment.count, 0, 1)
     guard ps_end_utt(decoder) == 0, processed >= 0 else { return nil }
     let frames = Int(ps_get_n_frames(decoder))
+    // The library leaves silence out before the first word only (within a segment no silence is long enough), and counts frames
+    // from there.
+    let skipped = max(0, segment.count / 160 - frames)
     var score: Int32 = 0
     guard frames > 0, ps_get_hyp(decoder, &score) != nil else { return nil }
     var words: [DecodedSegment.Word] = []
@@ -115,13 +122,16 @@ final class SphinxDecoder {
       var last: Int32 = 0
       var acoustic: Int32 = 0
       ps_seg_frames(current, &first, &last)
-      ps_seg_prob(current, &acoustic, nil, nil)
+      let posterior = ps_seg_prob(current, &acoustic, nil, nil)
       if let name = ps_seg_word(current) {
         var text = String(cString: name)
         if let paren = text.firstIndex(of: "("), paren != text.startIndex { text = String(text[..<paren]) }
         if !text.hasPrefix("<"), !text.hasPrefix("["), !text.hasPrefix("++"), text != "(NULL)", text != "(null)" {
           let length = max(1, Int(last - first) + 1)
-          words.append(.init(text: text, frames: length, score: Double(acoustic) / Double(length)))
+          words.append(
+            .init(
+              text: text, start: Int(first) + skipped, frames: length, score: Double(acoustic) / Double(length),
+              posterior: hasLattice ? min(1, logmath_exp(ps_get_logmath(decoder), posterior)) : nil))
         }
       }
       segments = ps_seg_next(current)
