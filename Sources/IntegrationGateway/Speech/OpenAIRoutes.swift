@@ -41,7 +41,9 @@ extension CallAPI {
             name: "stream_format", kind: .string, explanation: "The sound comes as it is made", fallback: "audio",
             choices: ["audio"]),
         ], answer: "the sound",
-        answerTypes: ["audio/mpeg", "audio/ogg", "audio/flac", "audio/wav", "audio/pcm"], handle: openAISpeak),
+        // OpenAI's clients accept `application/octet-stream` only, whatever sound they ask for.
+        answerTypes: ["audio/mpeg", "audio/ogg", "audio/flac", "audio/wav", "audio/pcm", "application/octet-stream"],
+        handle: openAISpeak),
       APIRoute(
         method: .get, path: "/v1/models", summary: "The speech models, in OpenAI's form", answer: "object, data",
         handle: openAIModels),
