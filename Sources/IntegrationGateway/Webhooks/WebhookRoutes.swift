@@ -40,7 +40,7 @@ struct WebhookRoutes: Sendable {
         method: .post, path: "/v1/webhooks", summary: "Be told of events: from now on they are sent to a URL",
         roles: Self.writing, body: Self.fields(isNew: true),
         answer: "the webhook, and its `secret`, which is shown this once", result: WebhookShape.webhookWithSecret,
-        statuses: [.created], handle: create),
+        statuses: [.created], hasSecret: true, handle: create),
       APIRoute(
         method: .get, path: "/v1/webhooks/{id}", summary: "One webhook, and how its deliveries go", roles: Self.reading,
         answer: "The webhook", result: WebhookShape.webhookWithProgress, handle: show),
@@ -60,7 +60,7 @@ struct WebhookRoutes: Sendable {
             name: "overlap_seconds", kind: .integer, explanation: "How long both sign; 0: the old one ends at once",
             fallback: .int(WebhookBounds.defaultOverlapSeconds), range: WebhookBounds.overlapSeconds)
         ], answer: "the webhook, and its new `secret`, which is shown this once",
-        result: WebhookShape.webhookWithSecret, handle: rotate),
+        result: WebhookShape.webhookWithSecret, hasSecret: true, handle: rotate),
       APIRoute(
         method: .post, path: "/v1/webhooks/{id}/test",
         summary: "Send one event of type `webhook_test` to this webhook alone, now and once", roles: Self.writing,
