@@ -31,11 +31,11 @@ simulate: ## replay random calls to the example dialogs from their records (COUN
 
 .PHONY: reference
 reference: ## write the references and the schema of dialogs anew from the code
-	@PARLEY_WRITE_REFERENCE=1 scripts/test --filter 'ReferenceTests|theTableOfRoles'
+	@PARLEY_WRITE_REFERENCE=1 scripts/test --filter ReferenceTests
 
 .PHONY: bench
 bench: ## compare with peers on this machine (ONLY=first-call); writes bench-results/
-	@scripts/setup --test
+	@scripts/setup --bench
 	@$(BUILD) --product parley
 	@scripts/bench $(ONLY)
 

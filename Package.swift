@@ -32,6 +32,7 @@ let package = Package(
     .executable(name: "parley", targets: ["parley"]),
     // For Benchmarks/ and Fuzz/, which are packages of their own.
     .library(name: "ParleyProtocols", targets: ["Base", "SIP", "SDP", "RTP", "Audio", "Turns", "Dialogs"]),
+    .library(name: "ParleyStorage", targets: ["Base", "Storage"]),
     .library(name: "ParleyDialogs", targets: ["Base", "Dialogs", "Settings"]),
     .library(name: "ScriptedServers", targets: ["Base", "ScriptedServers"]),
   ],

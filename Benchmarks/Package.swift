@@ -5,14 +5,26 @@ import PackageDescription
 // peers as processes, and the dialog machine and a scripted model in its own; Sources/bench/Harness is the end-to-end tests' own.
 let package = Package(
   name: "benchmarks",
-  dependencies: [.package(name: "parley", path: "..")],
+  dependencies: [
+    .package(name: "parley", path: ".."),
+    // The peer of the API's benchmark; the same Hummingbird that Parley is built with.
+    .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0", traits: []),
+    .package(url: "https://github.com/apple/swift-log.git", from: "1.14.0"),
+  ],
   targets: [
     .executableTarget(
       name: "bench",
       dependencies: [
         .product(name: "ParleyDialogs", package: "parley"), .product(name: "ScriptedServers", package: "parley"),
+        .product(name: "ParleyStorage", package: "parley"), .product(name: "Logging", package: "swift-log"),
       ],
-      swiftSettings: [.treatAllWarnings(as: .error)])
+      swiftSettings: [.treatAllWarnings(as: .error)]),
+    .executableTarget(
+      name: "hello",
+      dependencies: [
+        .product(name: "Hummingbird", package: "hummingbird"), .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: [.treatAllWarnings(as: .error)]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -28,7 +28,8 @@ import Testing
   }
 
   @Test func aWebSocketClientReadsResumesAndIsToldOfTheEnd() throws {
-    let gateway = try Gateway(dialogs: ["waiting.yaml": LiveCalls.dialog])
+    // The call would hold the gateway back from its stop.
+    let gateway = try Gateway(dialogs: ["waiting.yaml": LiveCalls.dialog], arguments: ["--drain-timeout", "1s"])
     let calls = try LiveCalls(gateway, count: 1)
     defer { calls.stop() }
     let script = """

@@ -67,7 +67,7 @@ import Testing
 
   @Test func whatTheSpeechRoleRefusesIsAnsweredInItsWords() async throws {
     for (code, status, retry) in [
-      (SpeechDeskError.Code.busy, 429, "7"), (.audio, 400, nil), (.tooLong, 413, nil), (.unsupported, 400, nil),
+      (SpeechDeskError.Code.busy, 429, "7"), (.audio, 422, nil), (.tooLong, 413, nil), (.unsupported, 422, nil),
       (.unavailable, 503, "5"),
     ] as [(SpeechDeskError.Code, Int, String?)] {
       try await Gateway.with { gateway in

@@ -110,28 +110,6 @@ enum AgentAnswer {
     return format.date(from: timestamp).map { ($0.timeIntervalSince1970 * 1000).rounded() }
   }
 
-  /// Runs what is asynchronous to its end.
-  private static func wait<Answer: Sendable>(_ body: @escaping @Sendable () async throws -> Answer) throws -> Answer {
-    let done = DispatchSemaphore(value: 0)
-    let box = Box<Result<Answer, any Error>>()
-    Task {
-      do { box.set(.success(try await body())) } catch { box.set(.failure(error)) }
-      done.signal()
-    }
-    done.wait()
-    guard let result = box.value else { throw Gateway.Failed(description: "nothing came back") }
-    return try result.get()
-  }
-
-  /// A value behind a lock.
-  private final class Box<Value: Sendable>: @unchecked Sendable {
-    // Only touched under the lock.
-    private let lock = NSLock()
-    private var stored: Value?
-    var value: Value? { lock.withLock { stored } }
-    func set(_ value: Value) { lock.withLock { stored = value } }
-  }
-
   private final class Counter: Sendable {
     private let box = Box<Int>()
     init() { box.set(0) }

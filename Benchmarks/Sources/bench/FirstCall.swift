@@ -204,7 +204,8 @@ enum FirstCall {
     return ((second - first) / 10, memory)
   }
 
-  private static func cpuSeconds(_ pid: Int32) -> Double {
+  /// User and system time of a process, in seconds.
+  static func cpuSeconds(_ pid: Int32) -> Double {
     let stat = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)) ?? ""
     let fields = stat.drop { $0 != ")" }.split(separator: " ")
     guard fields.count > 13 else { return 0 }

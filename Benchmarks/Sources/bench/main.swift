@@ -3,7 +3,8 @@ import Foundation
 // Runs one comparison, or all of them: `bench first-call`.
 
 let known: [String: () throws -> Report] = [
-  "agent": AgentAnswer.run, "dialog": DialogMachine.run, "first-call": FirstCall.run, "recognition": Recognition.alone,
+  "agent": AgentAnswer.run, "api": API.run, "dialog": DialogMachine.run, "first-call": FirstCall.run,
+  "recognition": Recognition.alone,
 ]
 let wanted = CommandLine.arguments.dropFirst().first ?? "all"
 guard wanted == "all" || known[wanted] != nil else {

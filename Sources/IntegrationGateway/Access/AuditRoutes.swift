@@ -10,19 +10,20 @@ extension CallAPI {
         method: .get, path: "/v1/audit", summary: "Who did what, newest first", roles: [],
         query: [
           Self.limit,
-          APIRoute.Field(name: "cursor", kind: .string, explanation: "The `next_cursor` of the page before"),
+          APIRoute.Field(
+            name: "cursor", kind: .integer, explanation: "The `next_cursor` of the page before",
+            range: 1...9_007_199_254_740_991),
           APIRoute.Field(name: "actor", kind: .string, explanation: "Only what this token or subject did"),
           APIRoute.Field(
             name: "action", kind: .string, explanation: "Only this: `POST /v1/calls/{id}/hangup`, `hook`"),
           APIRoute.Field(
             name: "outcome", kind: .string, explanation: "Only what came out so",
             choices: AuditRecord.Outcome.allCases.map(\.rawValue)),
-          APIRoute.Field(name: "from", kind: .string, explanation: "Not before this time (RFC 3339)"),
-          APIRoute.Field(name: "to", kind: .string, explanation: "Before this time (RFC 3339)"),
+          APIRoute.Field(
+            name: "from", kind: .string, explanation: "Not before this time (RFC 3339)", syntax: .dateTime),
+          APIRoute.Field(name: "to", kind: .string, explanation: "Before this time (RFC 3339)", syntax: .dateTime),
         ],
-        answer:
-          "items of sequence, at, actor, tenant, action, object, outcome, status, peer, request_id, details; next_cursor",
-        handle: listAudit)
+        answer: "A page of what was done", result: Self.page(of: AuditShape.record), handle: listAudit)
     ]
   }
 
@@ -36,25 +37,13 @@ extension CallAPI {
     query.actor = request.text("actor") ?? ""
     query.action = request.text("action") ?? ""
     query.outcome = request.text("outcome").flatMap(AuditRecord.Outcome.init)
-    query.fromMs = try time("from", request)
-    query.toMs = try time("to", request)
-    var before: Int64?
-    if let cursor = request.text("cursor") {
-      before = Int64(cursor)
-      guard before != nil else { throw APIProblem.badRequest("`cursor` is no `next_cursor` of this list") }
-    }
+    query.fromMs = request.text("from").flatMap(RFC3339.unixMilliseconds)
+    query.toMs = request.text("to").flatMap(RFC3339.unixMilliseconds)
+    let before = request.integer("cursor").map { Int64($0) }
     let limit = request.integer("limit") ?? APILimits.defaultPage
     let records = try await trail.records(query, before: before, limit: limit + 1)
     return page(
       records.prefix(limit).map(Self.value), next: records.count > limit ? String(records[limit - 1].sequence) : nil)
-  }
-
-  private func time(_ name: String, _ request: APIRequest) throws -> Int64? {
-    guard let text = request.text(name) else { return nil }
-    guard let milliseconds = RFC3339.unixMilliseconds(text) else {
-      throw APIProblem.badRequest("`\(name)` is no time in UTC such as 2026-01-31T23:59:59Z")
-    }
-    return milliseconds
   }
 
   private static func value(_ record: AuditRecord) -> Value {
@@ -66,4 +55,24 @@ extension CallAPI {
       "details": .map(record.details),
     ]
   }
+}
+
+enum AuditShape {
+  static let record = APIRoute.Shape(
+    name: "AuditRecord",
+    fields: [
+      .init(name: "sequence", kind: .integer, explanation: "From 1 without gaps, over all tenants", isRequired: true),
+      .init(name: "at", kind: .string, explanation: "When", isRequired: true, syntax: .dateTime),
+      .init(name: "actor", kind: .string, explanation: "The token or subject", isRequired: true),
+      .init(name: "tenant", kind: .string, explanation: "Whose thing it was done to", isRequired: true),
+      .init(name: "action", kind: .string, explanation: "Method and route, or what else it was", isRequired: true),
+      .init(name: "object", kind: .string, explanation: "What it was done to", isRequired: true),
+      .init(
+        name: "outcome", kind: .string, explanation: "What came of it", isRequired: true,
+        choices: AuditRecord.Outcome.allCases.map(\.rawValue)),
+      .init(name: "status", kind: .integer, explanation: "Of the answer; 0: there was none", isRequired: true),
+      .init(name: "peer", kind: .string, explanation: "The address it came from", isRequired: true),
+      .init(name: "request_id", kind: .string, explanation: "`X-Request-Id`", isRequired: true),
+      .init(name: "details", kind: .object, explanation: "More, without secrets", isRequired: true),
+    ])
 }

@@ -14,7 +14,7 @@ extension CallAPI {
           Self.limit,
           APIRoute.Field(name: "cursor", kind: .string, explanation: "The `next_cursor` of the page before"),
           Self.tenant,
-        ], answer: "items, next_cursor", handle: listTokens),
+        ], answer: "A page of tokens", result: Self.page(of: TokenShape.token), handle: listTokens),
       APIRoute(
         method: .post, path: "/v1/tokens", summary: "Make a token. It is shown this once", roles: [],
         body: [
@@ -23,24 +23,28 @@ extension CallAPI {
             explanation: "What it is for, for people: 1 to \(TokenLimits.nameCharacters) characters", isRequired: true),
           APIRoute.Field(
             name: "roles", kind: .strings, explanation: "What it may do", isRequired: true,
-            choices: Role.allCases.map(\.rawValue)),
+            choices: Role.allCases.map(\.rawValue), count: 1...Role.allCases.count),
           APIRoute.Field(
             name: "expires_in_seconds", kind: .integer, explanation: "Absent: it does not expire",
             range: 1...Double(TokenRoutes.longestSeconds)),
           Self.tenant,
-        ], answer: "token, and what GET shows of it", statuses: [.created], hasSecret: true, handle: makeToken),
+        ], answer: "The token itself, and what GET shows of it", result: TokenShape.newToken, statuses: [.created],
+        hasSecret: true, handle: makeToken),
       APIRoute(
         method: .get, path: "/v1/tokens/{id}", summary: "One token, without itself", roles: [], query: [Self.tenant],
-        answer: "id, name, tenant, roles, created_by, created_at, expires_at, last_used_at (to the hour), revoked_at",
-        handle: showToken),
+        answer: "The token, without itself", result: TokenShape.token, handle: showToken),
       APIRoute(
         method: .delete, path: "/v1/tokens/{id}", summary: "Refuse a token from now on", roles: [],
-        query: [Self.tenant], answer: "the token", handle: revokeToken),
+        query: [Self.tenant], answer: "The token, revoked", result: TokenShape.token, handle: revokeToken),
     ]
   }
 
   private static let tenant = APIRoute.Field(
-    name: "tenant", kind: .string, explanation: "Another tenant than one's own; for admins of `default`")
+    name: "tenant", kind: .string, explanation: "Another tenant than one's own; for admins of `default`",
+    length: 1...64,
+    syntax: APIRoute.Syntax(
+      pattern: "^[a-z0-9][a-z0-9_-]*$", words: "lower-case letters, digits, `-` and `_`, a letter or digit first",
+      fits: Tenant.isName))
 
   private func listTokens(_ request: APIRequest) async throws -> APIAnswer {
     let limit = request.integer("limit") ?? APILimits.defaultPage
@@ -56,7 +60,6 @@ extension CallAPI {
     if case .list(let names)? = request.body["roles"] {
       roles = Set(names.compactMap { $0.stringValue.flatMap(Role.init) })
     }
-    guard !roles.isEmpty else { throw APIProblem.badRequest("`roles` names at least one role") }
     let name = request.text("name") ?? ""
     guard (1...TokenLimits.nameCharacters).contains(name.count) else {
       throw APIProblem.badRequest("`name` has 1 to \(TokenLimits.nameCharacters) characters")
@@ -106,10 +109,6 @@ extension CallAPI {
       throw APIProblem(
         .forbidden, "forbidden", "only admins of the tenant `\(Tenant.standard)` look after other tenants")
     }
-    guard Tenant.isName(wanted) else {
-      throw APIProblem.badRequest(
-        "`tenant` has 1 to 64 lower-case letters, digits, `-` and `_`, a letter or digit first")
-    }
     return wanted
   }
 }
@@ -130,4 +129,32 @@ enum TokenRoutes {
       "revoked_at": time(record.revokedAtMs),
     ]
   }
+}
+
+enum TokenShape {
+  static let token = APIRoute.Shape(name: "Token", fields: fields)
+  static let newToken = APIRoute.Shape(
+    name: "NewToken",
+    fields: [.init(name: "token", kind: .string, explanation: "The token, shown this once", isRequired: true)] + fields)
+
+  private static let fields: [APIRoute.Field] = [
+    .init(name: "id", kind: .string, explanation: "Its name in paths and in the audit log", isRequired: true),
+    .init(name: "name", kind: .string, explanation: "What it is for", isRequired: true),
+    .init(name: "tenant", kind: .string, explanation: "Whose it is", isRequired: true),
+    .init(
+      name: "roles", kind: .strings, explanation: "What it may do", isRequired: true,
+      choices: Role.allCases.map(\.rawValue)),
+    .init(name: "created_by", kind: .string, explanation: "Who made it", isRequired: true),
+    .init(
+      name: "created_at", kind: .string, explanation: "When", isRequired: true, syntax: .dateTime, isNullable: true),
+    .init(
+      name: "expires_at", kind: .string, explanation: "null: never", isRequired: true, syntax: .dateTime,
+      isNullable: true),
+    .init(
+      name: "last_used_at", kind: .string, explanation: "To the hour; null: never", isRequired: true,
+      syntax: .dateTime, isNullable: true),
+    .init(
+      name: "revoked_at", kind: .string, explanation: "null: it was not", isRequired: true, syntax: .dateTime,
+      isNullable: true),
+  ]
 }

@@ -7,8 +7,8 @@ import NIOCore
 struct MultipartParser: Sendable {
   /// What a form may be.
   struct Limits: Sendable {
-    /// Parts of a form: our largest has a dozen fields.
-    var parts = 64
+    /// Parts of a form: each phrase that is expected may be one, and there are at most 200.
+    var parts = 256
     /// Bytes of a part's headers.
     var headerBytes = 4 * 1024
     /// Bytes of the whole form.

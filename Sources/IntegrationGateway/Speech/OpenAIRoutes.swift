@@ -63,7 +63,7 @@ extension CallAPI {
     APIRoute.Field(
       name: "timestamp_granularities[]", kind: .strings,
       explanation: "For verbose_json: times of segments, of words, or both",
-      choices: ["segment", "word"]),
+      choices: ["segment", "word"], count: 0...2),
     APIRoute.Field(
       name: "stream", kind: .boolean, explanation: "Server-sent events, one for every stretch of speech",
       fallback: false),
@@ -71,7 +71,8 @@ extension CallAPI {
       name: "temperature", kind: .number, explanation: "0: decoding leaves nothing to chance", range: 0...0),
     APIRoute.Field(name: "prompt", kind: .string, explanation: "Must be empty; `phrases` says what is expected"),
     APIRoute.Field(
-      name: "phrases", kind: .strings, explanation: "Words and phrases that are expected (not OpenAI's)"),
+      name: "phrases", kind: .strings, explanation: "Words and phrases that are expected (not OpenAI's)",
+      count: 0...200),
     APIRoute.Field(
       name: "chunking_strategy", kind: .string, explanation: "Recordings are always divided at silence",
       choices: ["auto"]),

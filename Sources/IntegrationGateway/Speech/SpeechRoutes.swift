@@ -67,7 +67,7 @@ extension CallAPI {
       name: "word_timestamps", kind: .boolean, explanation: "Whether every word comes with its time", fallback: false),
     APIRoute.Field(
       name: "phrases", kind: .strings,
-      explanation: "Words and phrases that are expected, which are heard far better than others; up to 200"),
+      explanation: "Words and phrases that are expected, which are heard far better than others", count: 0...200),
   ]
 
   private static let transcriptionUpload = Upload.Shape(
@@ -182,9 +182,9 @@ extension APIProblem {
     case .busy:
       self.init(
         .tooManyRequests, "busy", error.message, headers: [.retryAfter: "\(error.retryAfterSeconds)"])
-    case .audio: self.init(.badRequest, "unreadable_audio", error.message)
+    case .audio: self.init(.unprocessableContent, "unreadable_audio", error.message)
     case .tooLong: self.init(.contentTooLarge, "audio_too_long", error.message)
-    case .unsupported: self.init(.badRequest, "unsupported", error.message)
+    case .unsupported: self.init(.unprocessableContent, "unsupported", error.message)
     case .unavailable: self.init(.serviceUnavailable, "speech_unavailable", error.message, headers: [.retryAfter: "5"])
     }
   }
