@@ -1,4 +1,5 @@
 import HTTPTypes
+import NIOConcurrencyHelpers
 import NIOCore
 
 /// Does the work of a request and breaks it off when the client leaves, so that nobody is kept waiting by a request that nobody
@@ -6,9 +7,22 @@ import NIOCore
 func whileConnected<Result: Sendable>(
   _ channel: any Channel, _ work: @escaping @Sendable () async throws -> Result
 ) async throws -> Result {
+  // The watch stands before the work begins: a client that leaves at once must not be missed.
+  let state = NIOLockedValueBox<(task: Task<Result, any Error>?, hasLeft: Bool)>((nil, false))
+  @Sendable func leave() {
+    state.withLockedValue { state in
+      state.hasLeft = true
+      return state.task
+    }?.cancel()
+  }
+  let watch = CloseWatch(onClose: leave)
+  do { try await channel.pipeline.addHandler(watch, position: .first).get() } catch { leave() }
   let task = Task(operation: work)
-  let watch = CloseWatch { task.cancel() }
-  do { try await channel.pipeline.addHandler(watch, position: .first).get() } catch { task.cancel() }
+  let hasLeft = state.withLockedValue { state in
+    state.task = task
+    return state.hasLeft
+  }
+  if hasLeft || !channel.isActive { task.cancel() }
   defer { channel.pipeline.removeHandler(watch, promise: nil) }
   do {
     return try await withTaskCancellationHandler {
