@@ -20,7 +20,7 @@ extension CallAPI {
         body: [
           APIRoute.Field(
             name: "name", kind: .string,
-            explanation: "What it is for, for people: 1 to \(TokenLimits.nameCharacters) characters", isRequired: true),
+            explanation: "What it is for, for people", isRequired: true, length: 1...TokenLimits.nameCharacters),
           APIRoute.Field(
             name: "roles", kind: .strings, explanation: "What it may do", isRequired: true,
             choices: Role.allCases.map(\.rawValue), count: 1...Role.allCases.count),
@@ -61,9 +61,6 @@ extension CallAPI {
       roles = Set(names.compactMap { $0.stringValue.flatMap(Role.init) })
     }
     let name = request.text("name") ?? ""
-    guard (1...TokenLimits.nameCharacters).contains(name.count) else {
-      throw APIProblem.badRequest("`name` has 1 to \(TokenLimits.nameCharacters) characters")
-    }
     let nowMs = configuration.access.nowMs()
     let made = try await tokenStore.make(
       TokenDraft(

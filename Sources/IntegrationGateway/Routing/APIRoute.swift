@@ -136,7 +136,13 @@ extension APIRoute.Syntax {
     pattern: "^[0-9*#A-Da-d]+$", words: "keys of a telephone: 0-9 * # A-D",
     fits: { $0.utf8.allSatisfy { "0123456789*#ABCDabcd".utf8.contains($0) } })
 
-  /// Something to read or say: not only white space.
+  /// Something to read or say: not only white space, as ECMA 262 (section 22.2.2.9) means it: with the byte order mark, and
+  /// without NEL.
   static let words = APIRoute.Syntax(
-    pattern: "\\S", words: "a text that is not empty", fits: { $0.contains { !$0.isWhitespace } })
+    pattern: "\\S", words: "a text that is not empty",
+    fits: { text in
+      text.unicodeScalars.contains { scalar in
+        scalar.value == 0x85 || !(scalar.properties.isWhitespace || scalar.value == 0xFEFF)
+      }
+    })
 }

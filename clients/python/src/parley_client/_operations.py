@@ -53,6 +53,25 @@ def _files(values: Mapping[str, object]) -> dict[str, tuple[str, object]]:
     }
 
 
+class AuditRecord(TypedDict):
+    action: str
+    actor: str
+    at: str
+    details: dict[str, Any]
+    object: str
+    outcome: Literal["ok", "denied", "failed"]
+    peer: str
+    request_id: str
+    sequence: int
+    status: int
+    tenant: str
+
+
+class AuditRecordPage(TypedDict):
+    items: List[AuditRecord]
+    next_cursor: str | None
+
+
 class Call(TypedDict):
     answered_at: str | None
     called_number: str
@@ -236,6 +255,36 @@ class NumberPage(TypedDict):
     next_cursor: str | None
 
 
+class Token(TypedDict):
+    created_at: str | None
+    created_by: str
+    expires_at: str | None
+    id: str
+    last_used_at: str | None
+    name: str
+    revoked_at: str | None
+    roles: List[Literal["admin", "operator", "developer", "viewer", "ingest"]]
+    tenant: str
+
+
+class TokenPage(TypedDict):
+    items: List[Token]
+    next_cursor: str | None
+
+
+class NewToken(TypedDict):
+    created_at: str | None
+    created_by: str
+    expires_at: str | None
+    id: str
+    last_used_at: str | None
+    name: str
+    revoked_at: str | None
+    roles: List[Literal["admin", "operator", "developer", "viewer", "ingest"]]
+    tenant: str
+    token: str
+
+
 class Trunk(TypedDict):
     name: str
 
@@ -388,7 +437,7 @@ class Audit:
     def __init__(self, request: Request):
         self._request = request
 
-    def list(self, *, limit: int | None = None, cursor: str | None = None, actor: str | None = None, action: str | None = None, outcome: Literal["ok", "denied", "failed"] | None = None, from_: str | None = None, to: str | None = None) -> dict[str, Any]:
+    def list(self, *, limit: int | None = None, cursor: str | None = None, actor: str | None = None, action: str | None = None, outcome: Literal["ok", "denied", "failed"] | None = None, from_: str | None = None, to: str | None = None) -> AuditRecordPage:
         """Who did what, newest first
 
         limit: The longest page
@@ -399,7 +448,18 @@ class Audit:
         from_: Not before this time (RFC 3339)
         to: Before this time (RFC 3339)
         """
-        return cast('dict[str, Any]', self._request("GET", "/v1/audit", params=_present({'limit': limit, 'cursor': cursor, 'actor': actor, 'action': action, 'outcome': outcome, 'from': from_, 'to': to})))
+        return cast('AuditRecordPage', self._request("GET", "/v1/audit", params=_present({'limit': limit, 'cursor': cursor, 'actor': actor, 'action': action, 'outcome': outcome, 'from': from_, 'to': to})))
+
+    def every(self, *, limit: int | None = None, actor: str | None = None, action: str | None = None, outcome: Literal["ok", "denied", "failed"] | None = None, from_: str | None = None, to: str | None = None) -> Iterator[AuditRecord]:
+        """The same, over all pages."""
+        cursor: str | None = None
+        while True:
+            page = self.list(limit=limit, actor=actor, action=action, outcome=outcome, from_=from_, to=to, cursor=cursor)
+            for item in page['items']:
+                yield item
+            cursor = page['next_cursor']
+            if cursor is None:
+                return
 
 
 class Calls:
@@ -738,7 +798,7 @@ class Speech:
         """A recording into words
 
         language: A language tag; empty: the configured language
-        phrases: Words and phrases that are expected, which are heard far better than others; up to 200
+        phrases: Words and phrases that are expected, which are heard far better than others
         word_timestamps: Whether every word comes with its time
         """
         return cast('dict[str, Any]', self._request("POST", "/v1/speech/transcribe", headers=_headers({'Idempotency-Key': idempotency_key}), files=_files({'audio': audio}), data=_form({'language': language, 'phrases': phrases, 'word_timestamps': word_timestamps})))
@@ -752,39 +812,50 @@ class Tokens:
     def __init__(self, request: Request):
         self._request = request
 
-    def list(self, *, limit: int | None = None, cursor: str | None = None, tenant: str | None = None) -> dict[str, Any]:
+    def list(self, *, limit: int | None = None, cursor: str | None = None, tenant: str | None = None) -> TokenPage:
         """The tokens of a tenant, oldest first
 
         limit: The longest page
         cursor: The `next_cursor` of the page before
         tenant: Another tenant than one's own; for admins of `default`
         """
-        return cast('dict[str, Any]', self._request("GET", "/v1/tokens", params=_present({'limit': limit, 'cursor': cursor, 'tenant': tenant})))
+        return cast('TokenPage', self._request("GET", "/v1/tokens", params=_present({'limit': limit, 'cursor': cursor, 'tenant': tenant})))
 
-    def create(self, *, name: str, roles: List[Literal["admin", "operator", "developer", "viewer", "ingest"]], expires_in_seconds: int | None = None, tenant: str | None = None, idempotency_key: str | None = None) -> dict[str, Any]:
+    def every(self, *, limit: int | None = None, tenant: str | None = None) -> Iterator[Token]:
+        """The same, over all pages."""
+        cursor: str | None = None
+        while True:
+            page = self.list(limit=limit, tenant=tenant, cursor=cursor)
+            for item in page['items']:
+                yield item
+            cursor = page['next_cursor']
+            if cursor is None:
+                return
+
+    def create(self, *, name: str, roles: List[Literal["admin", "operator", "developer", "viewer", "ingest"]], expires_in_seconds: int | None = None, tenant: str | None = None, idempotency_key: str | None = None) -> NewToken:
         """Make a token. It is shown this once
 
         expires_in_seconds: Absent: it does not expire
-        name: What it is for, for people: 1 to 100 characters
+        name: What it is for, for people
         roles: What it may do
         tenant: Another tenant than one's own; for admins of `default`
         """
-        return cast('dict[str, Any]', self._request("POST", "/v1/tokens", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'name': name, 'roles': roles, 'expires_in_seconds': expires_in_seconds, 'tenant': tenant})))
+        return cast('NewToken', self._request("POST", "/v1/tokens", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'name': name, 'roles': roles, 'expires_in_seconds': expires_in_seconds, 'tenant': tenant})))
 
-    def get(self, id: str, *, tenant: str | None = None) -> dict[str, Any]:
+    def get(self, id: str, *, tenant: str | None = None) -> Token:
         """One token, without itself
 
         tenant: Another tenant than one's own; for admins of `default`
         """
-        return cast('dict[str, Any]', self._request("GET", f"/v1/tokens/{_quote(id)}", params=_present({'tenant': tenant})))
+        return cast('Token', self._request("GET", f"/v1/tokens/{_quote(id)}", params=_present({'tenant': tenant})))
 
-    def delete(self, id: str, *, tenant: str | None = None, if_match: str | None = None) -> dict[str, Any]:
+    def delete(self, id: str, *, tenant: str | None = None, if_match: str | None = None) -> Token:
         """Refuse a token from now on
 
         tenant: Another tenant than one's own; for admins of `default`
         if_match: Entity tags (RFC 9110)
         """
-        return cast('dict[str, Any]', self._request("DELETE", f"/v1/tokens/{_quote(id)}", params=_present({'tenant': tenant}), headers=_headers({'If-Match': if_match})))
+        return cast('Token', self._request("DELETE", f"/v1/tokens/{_quote(id)}", params=_present({'tenant': tenant}), headers=_headers({'If-Match': if_match})))
 
 
 class Trunks:
@@ -1000,7 +1071,7 @@ class AsyncAudit:
     def __init__(self, request: AsyncRequest):
         self._request = request
 
-    async def list(self, *, limit: int | None = None, cursor: str | None = None, actor: str | None = None, action: str | None = None, outcome: Literal["ok", "denied", "failed"] | None = None, from_: str | None = None, to: str | None = None) -> dict[str, Any]:
+    async def list(self, *, limit: int | None = None, cursor: str | None = None, actor: str | None = None, action: str | None = None, outcome: Literal["ok", "denied", "failed"] | None = None, from_: str | None = None, to: str | None = None) -> AuditRecordPage:
         """Who did what, newest first
 
         limit: The longest page
@@ -1011,7 +1082,18 @@ class AsyncAudit:
         from_: Not before this time (RFC 3339)
         to: Before this time (RFC 3339)
         """
-        return cast('dict[str, Any]', await self._request("GET", "/v1/audit", params=_present({'limit': limit, 'cursor': cursor, 'actor': actor, 'action': action, 'outcome': outcome, 'from': from_, 'to': to})))
+        return cast('AuditRecordPage', await self._request("GET", "/v1/audit", params=_present({'limit': limit, 'cursor': cursor, 'actor': actor, 'action': action, 'outcome': outcome, 'from': from_, 'to': to})))
+
+    async def every(self, *, limit: int | None = None, actor: str | None = None, action: str | None = None, outcome: Literal["ok", "denied", "failed"] | None = None, from_: str | None = None, to: str | None = None) -> AsyncIterator[AuditRecord]:
+        """The same, over all pages."""
+        cursor: str | None = None
+        while True:
+            page = await self.list(limit=limit, actor=actor, action=action, outcome=outcome, from_=from_, to=to, cursor=cursor)
+            for item in page['items']:
+                yield item
+            cursor = page['next_cursor']
+            if cursor is None:
+                return
 
 
 class AsyncCalls:
@@ -1350,7 +1432,7 @@ class AsyncSpeech:
         """A recording into words
 
         language: A language tag; empty: the configured language
-        phrases: Words and phrases that are expected, which are heard far better than others; up to 200
+        phrases: Words and phrases that are expected, which are heard far better than others
         word_timestamps: Whether every word comes with its time
         """
         return cast('dict[str, Any]', await self._request("POST", "/v1/speech/transcribe", headers=_headers({'Idempotency-Key': idempotency_key}), files=_files({'audio': audio}), data=_form({'language': language, 'phrases': phrases, 'word_timestamps': word_timestamps})))
@@ -1364,39 +1446,50 @@ class AsyncTokens:
     def __init__(self, request: AsyncRequest):
         self._request = request
 
-    async def list(self, *, limit: int | None = None, cursor: str | None = None, tenant: str | None = None) -> dict[str, Any]:
+    async def list(self, *, limit: int | None = None, cursor: str | None = None, tenant: str | None = None) -> TokenPage:
         """The tokens of a tenant, oldest first
 
         limit: The longest page
         cursor: The `next_cursor` of the page before
         tenant: Another tenant than one's own; for admins of `default`
         """
-        return cast('dict[str, Any]', await self._request("GET", "/v1/tokens", params=_present({'limit': limit, 'cursor': cursor, 'tenant': tenant})))
+        return cast('TokenPage', await self._request("GET", "/v1/tokens", params=_present({'limit': limit, 'cursor': cursor, 'tenant': tenant})))
 
-    async def create(self, *, name: str, roles: List[Literal["admin", "operator", "developer", "viewer", "ingest"]], expires_in_seconds: int | None = None, tenant: str | None = None, idempotency_key: str | None = None) -> dict[str, Any]:
+    async def every(self, *, limit: int | None = None, tenant: str | None = None) -> AsyncIterator[Token]:
+        """The same, over all pages."""
+        cursor: str | None = None
+        while True:
+            page = await self.list(limit=limit, tenant=tenant, cursor=cursor)
+            for item in page['items']:
+                yield item
+            cursor = page['next_cursor']
+            if cursor is None:
+                return
+
+    async def create(self, *, name: str, roles: List[Literal["admin", "operator", "developer", "viewer", "ingest"]], expires_in_seconds: int | None = None, tenant: str | None = None, idempotency_key: str | None = None) -> NewToken:
         """Make a token. It is shown this once
 
         expires_in_seconds: Absent: it does not expire
-        name: What it is for, for people: 1 to 100 characters
+        name: What it is for, for people
         roles: What it may do
         tenant: Another tenant than one's own; for admins of `default`
         """
-        return cast('dict[str, Any]', await self._request("POST", "/v1/tokens", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'name': name, 'roles': roles, 'expires_in_seconds': expires_in_seconds, 'tenant': tenant})))
+        return cast('NewToken', await self._request("POST", "/v1/tokens", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'name': name, 'roles': roles, 'expires_in_seconds': expires_in_seconds, 'tenant': tenant})))
 
-    async def get(self, id: str, *, tenant: str | None = None) -> dict[str, Any]:
+    async def get(self, id: str, *, tenant: str | None = None) -> Token:
         """One token, without itself
 
         tenant: Another tenant than one's own; for admins of `default`
         """
-        return cast('dict[str, Any]', await self._request("GET", f"/v1/tokens/{_quote(id)}", params=_present({'tenant': tenant})))
+        return cast('Token', await self._request("GET", f"/v1/tokens/{_quote(id)}", params=_present({'tenant': tenant})))
 
-    async def delete(self, id: str, *, tenant: str | None = None, if_match: str | None = None) -> dict[str, Any]:
+    async def delete(self, id: str, *, tenant: str | None = None, if_match: str | None = None) -> Token:
         """Refuse a token from now on
 
         tenant: Another tenant than one's own; for admins of `default`
         if_match: Entity tags (RFC 9110)
         """
-        return cast('dict[str, Any]', await self._request("DELETE", f"/v1/tokens/{_quote(id)}", params=_present({'tenant': tenant}), headers=_headers({'If-Match': if_match})))
+        return cast('Token', await self._request("DELETE", f"/v1/tokens/{_quote(id)}", params=_present({'tenant': tenant}), headers=_headers({'If-Match': if_match})))
 
 
 class AsyncTrunks:
