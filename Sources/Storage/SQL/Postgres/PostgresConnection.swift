@@ -158,8 +158,9 @@ final class PostgresConnection: @unchecked Sendable {
   private func read(_ result: OpaquePointer?) throws -> Answer {
     let status = PQresultStatus(result)
     guard status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK else {
-      let isLost = PQstatus(connection) != CONNECTION_OK
       let code = PQresultErrorField(result, Int32(UInt8(ascii: "C"))).map { String(cString: $0) } ?? ""
+      // What has no code was not said by the server. After a write that failed libpq calls the connection good for a while yet.
+      let isLost = PQstatus(connection) != CONNECTION_OK || code.isEmpty
       let message = PQresultErrorField(result, Int32(UInt8(ascii: "M"))).map { String(cString: $0) }
       let failure = PostgresFailure(
         code: code, message: message ?? Self.line(PQerrorMessage(connection)), isLost: isLost)
