@@ -220,6 +220,8 @@ enum OpenAIErrors {
   static func dressed(_ problem: APIProblem, path: String) -> APIProblem {
     guard path.hasPrefix("/v1/audio/") || path == "/v1/models" || path.hasPrefix("/v1/models/") else { return problem }
     var problem = problem
+    // Their clients know 400 for a recording or a wish that is no good.
+    if problem.status == .unprocessableContent { problem.status = .badRequest }
     problem.more["error"] = error(problem)
     return problem
   }
