@@ -37,30 +37,41 @@ public enum JSON {
       out.append(UInt8(ascii: "]"))
     case .map(let map):
       out.append(UInt8(ascii: "{"))
-      for (i, key) in map.keys.sorted().enumerated() {
+      for (i, (key, item)) in map.sorted(by: { $0.key < $1.key }).enumerated() {
         if i > 0 { out.append(UInt8(ascii: ",")) }
         write(key, to: &out)
         out.append(UInt8(ascii: ":"))
-        write(map[key] ?? .null, to: &out)
+        write(item, to: &out)
       }
       out.append(UInt8(ascii: "}"))
     }
   }
 
   private static func write(_ string: String, to out: inout [UInt8]) {
-    let hex = Array("0123456789abcdef".utf8)
     out.append(UInt8(ascii: "\""))
-    for byte in string.utf8 {
-      switch byte {
-      case UInt8(ascii: "\""), UInt8(ascii: "\\"): out += [UInt8(ascii: "\\"), byte]
-      case 0x0A: out += [UInt8(ascii: "\\"), UInt8(ascii: "n")]
-      case 0x0D: out += [UInt8(ascii: "\\"), UInt8(ascii: "r")]
-      case 0x09: out += [UInt8(ascii: "\\"), UInt8(ascii: "t")]
-      case 0..<0x20: out += Array("\\u00".utf8) + [hex[Int(byte >> 4)], hex[Int(byte & 15)]]
-      default: out.append(byte)
+    var string = string
+    string.withUTF8 { bytes in
+      // Most texts need no escape: what lies between two is copied in one go.
+      var copied = 0
+      for (place, byte) in bytes.enumerated()
+      where byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
+        out.append(contentsOf: bytes[copied..<place])
+        copied = place + 1
+        escape(byte, to: &out)
       }
+      out.append(contentsOf: bytes[copied...])
     }
     out.append(UInt8(ascii: "\""))
+  }
+
+  private static func escape(_ byte: UInt8, to out: inout [UInt8]) {
+    switch byte {
+    case UInt8(ascii: "\""), UInt8(ascii: "\\"): out += [UInt8(ascii: "\\"), byte]
+    case 0x0A: out += "\\n".utf8
+    case 0x0D: out += "\\r".utf8
+    case 0x09: out += "\\t".utf8
+    default: out += "\\u00\(byte < 0x10 ? "0" : "")\(String(byte, radix: 16))".utf8
+    }
   }
 
   // MARK: Reading

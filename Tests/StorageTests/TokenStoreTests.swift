@@ -25,7 +25,7 @@ import Testing
     // The database holds nothing that could be sent as a token.
     let rows = try await database.read { try $0.rows("SELECT * FROM tokens") }
     let secret = made.token.dropFirst(7)
-    #expect(!rows.contains { row in row.values.values.contains { "\($0)".contains(secret) } })
+    #expect(!rows.contains { row in row.values.contains { "\($0)".contains(secret) } })
   }
 
   @Test func twoTokensDiffer() async throws {

@@ -80,30 +80,39 @@ extension SQLValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Exp
   public init(nilLiteral: ()) { self = .null }
 }
 
-/// One row, by the names of its columns.
+/// One row, by the names of its columns. The rows of a query share the names.
 public struct SQLRow: Sendable {
-  public var values: [String: SQLValue]
+  private let columns: [String]
+  /// In the order of the columns.
+  public let values: [SQLValue]
 
-  public init(_ values: [String: SQLValue]) { self.values = values }
+  /// - Parameter columns: as many as `values`; of two with one name the first is found.
+  init(_ columns: [String], _ values: [SQLValue]) {
+    self.columns = columns
+    self.values = values
+  }
+
+  /// nil where the row has no such column. A table has few columns: looking through them beats hashing their names.
+  public subscript(column: String) -> SQLValue? { columns.firstIndex(of: column).map { values[$0] } }
 
   /// - Throws: ``StorageError`` `readFailed` where the column is missing, null, or no text.
   public func text(_ column: String) throws(StorageError) -> String {
-    if case .text(let text)? = values[column] { return text }
+    if case .text(let text)? = self[column] { return text }
     throw mismatch(column, "text")
   }
   public func int(_ column: String) throws(StorageError) -> Int64 {
-    if case .int(let number)? = values[column] { return number }
+    if case .int(let number)? = self[column] { return number }
     throw mismatch(column, "whole number")
   }
   public func real(_ column: String) throws(StorageError) -> Double {
-    switch values[column] {
+    switch self[column] {
     case .real(let number)?: return number
     case .int(let number)?: return Double(number)
     default: throw mismatch(column, "number")
     }
   }
   public func bytes(_ column: String) throws(StorageError) -> [UInt8] {
-    if case .bytes(let bytes)? = values[column] { return bytes }
+    if case .bytes(let bytes)? = self[column] { return bytes }
     throw mismatch(column, "bytes")
   }
   public func bool(_ column: String) throws(StorageError) -> Bool { try int(column) != 0 }
@@ -112,7 +121,7 @@ public struct SQLRow: Sendable {
     isNull(column) ? nil : try text(column)
   }
   public func optionalInt(_ column: String) throws(StorageError) -> Int64? { isNull(column) ? nil : try int(column) }
-  public func isNull(_ column: String) -> Bool { values[column] == .null }
+  public func isNull(_ column: String) -> Bool { self[column] == .null }
 
   private func mismatch(_ column: String, _ type: String) -> StorageError {
     StorageError(.readFailed, "the database is damaged: the column \(column) holds no \(type)")

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import GRDB
+import NIOPosix
 
 /// SQLite through GRDB. Reads run beside the one writer (WAL). Any thread.
 public final class SQLiteDatabase: SQLDatabase {
@@ -36,8 +37,12 @@ public final class SQLiteDatabase: SQLDatabase {
   public var dialect: SQLDialect { .sqlite }
 
   public func read<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
+    // GRDB's own asynchronous read goes through three queues, each with a thread to wake, which costs more than most queries;
+    // a thread that may block reads at once.
     try await StorageError.explained(.readFailed) { [writer] in
-      try await writer.read { try body(SQLiteConnection(database: $0)) }
+      try await NIOThreadPool.singleton.runIfActive {
+        try writer.read { try body(SQLiteConnection(database: $0)) }
+      }
     }
   }
 
@@ -55,11 +60,13 @@ struct SQLiteConnection: SQLConnection {
 
   func rows(_ sql: String, _ arguments: [SQLValue]) throws -> [SQLRow] {
     let statement = try database.cachedStatement(sql: sql)
-    return try Row.fetchAll(statement, arguments: StatementArguments(arguments.map(\.databaseValue))).map { row in
-      SQLRow(
-        Dictionary(
-          row.map { ($0.0, SQLValue($0.1)) }, uniquingKeysWith: { first, _ in first }))
+    let columns = statement.columnNames
+    let found = try Row.fetchCursor(statement, arguments: StatementArguments(arguments.map(\.databaseValue)))
+    var rows: [SQLRow] = []
+    while let row = try found.next() {
+      rows.append(SQLRow(columns, columns.indices.map { SQLValue(row[$0] as DatabaseValue) }))
     }
+    return rows
   }
 
   func run(_ sql: String, _ arguments: [SQLValue]) throws -> Int {

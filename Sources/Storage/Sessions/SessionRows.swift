@@ -59,7 +59,7 @@ enum SessionRows {
 
   private static func event(_ row: SQLRow) throws -> SessionEvent {
     var fields: [String: Value]?
-    if case .text(let text)? = row.values["fields"] { fields = map(text) }
+    if case .text(let text)? = row["fields"] { fields = map(text) }
     return SessionEvent(
       eventID: try row.text("event_id"), type: try row.text("type"), sequence: try row.int("sequence"),
       session: SessionID(try row.text("session_id")), timestampMs: try row.int("timestamp_ms"),
@@ -136,7 +136,7 @@ enum SessionRows {
   private static func summary(_ row: SQLRow) throws -> SessionSummary {
     // What is damaged in one call hides neither the rest of it nor another.
     func members(_ column: String) -> [String: Value] {
-      if case .text(let text)? = row.values[column] { map(text) ?? [:] } else { [:] }
+      if case .text(let text)? = row[column] { map(text) ?? [:] } else { [:] }
     }
     return SessionSummary(
       session: SessionID(try row.text("session_id")), tenant: try row.text("tenant"),

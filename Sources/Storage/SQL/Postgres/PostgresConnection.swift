@@ -171,23 +171,19 @@ final class PostgresConnection: @unchecked Sendable {
     if let text = PQcmdStatus(result) { answer.command = String(cString: text) }
     if let text = PQcmdTuples(result) { answer.changed = Int(String(cString: text)) ?? 0 }
     guard status == PGRES_TUPLES_OK else { return answer }
-    let columns = (0..<PQnfields(result)).map { column in
-      (name: PQfname(result, column).map { String(cString: $0) } ?? "", type: PQftype(result, column))
-    }
+    let fields = 0..<PQnfields(result)
+    let columns = fields.map { PQfname(result, $0).map { String(cString: $0) } ?? "" }
+    let types = fields.map { PQftype(result, $0) }
     answer.rows = (0..<PQntuples(result)).map { row in
-      var values: [String: SQLValue] = [:]
-      values.reserveCapacity(columns.count)
-      for (column, (name, type)) in columns.enumerated() where values[name] == nil {
-        if PQgetisnull(result, row, Int32(column)) == 1 {
-          values[name] = .null
-        } else if let text = PQgetvalue(result, row, Int32(column)) {
-          let count = Int(PQgetlength(result, row, Int32(column)))
-          values[name] = text.withMemoryRebound(to: UInt8.self, capacity: count) {
-            PostgresType.value(UnsafeBufferPointer(start: $0, count: count), type: type)
+      SQLRow(
+        columns,
+        fields.map { column in
+          guard PQgetisnull(result, row, column) == 0, let text = PQgetvalue(result, row, column) else { return .null }
+          let count = Int(PQgetlength(result, row, column))
+          return text.withMemoryRebound(to: UInt8.self, capacity: count) {
+            PostgresType.value(UnsafeBufferPointer(start: $0, count: count), type: types[Int(column)])
           }
-        }
-      }
-      return SQLRow(values)
+        })
     }
     return answer
   }
