@@ -34,7 +34,7 @@ enum SecurityKeys {
       [
         .key(
           "enabled", \.auditEnabled, .bool,
-          "Whether every change by the API and every request that was denied is kept in the audit log.")
+          "Whether every change by the API, every request that was denied and every hook is kept in the audit log.")
       ]),
     .section(
       "pii", "What is kept out of the record.",
