@@ -1,14 +1,13 @@
 import Base
 import CallLink
 import Dialogs
-import Telemetry
 
 /// What the dialog asks of others: the customer's backend, language models. Answers come back as mail.
 extension CallSession {
   func ask(_ hook: DialogHook) {
     var body = hook.body
     if case .map(var members) = body {
-      members["timestamp"] = .string(WallClock.text(unixMilliseconds: wallMs))
+      members["timestamp"] = .time(wallMs)
       body = .map(members)
     }
     var request = HookRequest(

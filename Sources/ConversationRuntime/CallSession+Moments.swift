@@ -3,7 +3,6 @@ import CallLink
 import Dialogs
 import Logging
 import Storage
-import Telemetry
 
 /// What services are told of every call: `/on-call-start` before it is answered, `/on-call-end` when its record is complete.
 extension CallSession {
@@ -88,8 +87,8 @@ extension CallSession {
       payload = [
         "reason": .string(summary.endReason ?? ""),
         "duration_ms": .int(max(0, (summary.endedAtMs ?? 0) - (summary.answeredAtMs ?? summary.endedAtMs ?? 0))),
-        "started_at": .string(WallClock.text(unixMilliseconds: summary.startedAtMs)),
-        "ended_at": .string(WallClock.text(unixMilliseconds: summary.endedAtMs ?? summary.startedAtMs)),
+        "started_at": .time(summary.startedAtMs),
+        "ended_at": .time(summary.endedAtMs ?? summary.startedAtMs),
         "was_answered": .bool(summary.answeredAtMs != nil), "outcome": .map(summary.outcome),
       ]
     }
@@ -100,7 +99,7 @@ extension CallSession {
         "called_number": .string(facts.calledNumber), "dialog_name": .string(dialog.name),
         "current_state": .string(machine.currentState), "transcript": "", "confidence": 0.0,
         "language": .string(dialog.language), "variables": .map(machine.visibleVariables), "payload": payload,
-        "timestamp": .string(WallClock.text(unixMilliseconds: wallMs)), "sip_headers": .map(facts.headerValues),
+        "timestamp": .time(wallMs), "sip_headers": .map(facts.headerValues),
       ])
   }
 }

@@ -163,7 +163,7 @@ final class CallAPI: Sendable {
         "a WebSocket is opened by the first request of a connection, with `Sec-WebSocket-Key` and version 13",
         headers: [.upgrade: "websocket", .secWebSocketVersion: "13"])
     }
-    var principal = Principal(id: "", tenant: Principal.defaultTenant, roles: [])
+    var principal = Principal(id: "", tenant: Tenant.standard, roles: [])
     if !route.isOpen {
       principal = try await authorize(request, visit.peer)
       visit.principal = principal

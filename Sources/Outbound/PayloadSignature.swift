@@ -1,3 +1,4 @@
+import Base
 import Crypto
 import Settings
 
@@ -21,7 +22,7 @@ public struct PayloadSignature: Sendable {
   /// The value of ``header``.
   /// - Parameter timestamp: seconds since 1970, when the body is sent.
   public func value(body: [UInt8], timestamp: Int64) -> String {
-    let parts = secrets.map { "v1=" + Self.hex(Self.code(body, timestamp, $0)) }
+    let parts = secrets.map { "v1=" + Self.code(body, timestamp, $0).hexadecimal }
     return (["t=\(timestamp)"] + parts).joined(separator: ",")
   }
 
@@ -33,7 +34,7 @@ public struct PayloadSignature: Sendable {
     guard value.utf8.count <= 1_024 else { return false }
     for part in value.split(separator: ",") {
       if part.hasPrefix("t=") { timestamp = Int64(part.dropFirst(2)) }
-      if part.hasPrefix("v1="), let code = Self.bytes(hex: part.dropFirst(3)) { codes.append(code) }
+      if part.hasPrefix("v1="), let code = [UInt8](hexadecimal: part.dropFirst(3)) { codes.append(code) }
     }
     guard let timestamp else { return false }
     let (age, overflow) = now.subtractingReportingOverflow(timestamp)
@@ -41,7 +42,7 @@ public struct PayloadSignature: Sendable {
     var isRight = false
     for secret in secrets {
       for code in codes
-      where HMAC<SHA256>.isValidAuthenticationCode(
+      where HMAC<Crypto.SHA256>.isValidAuthenticationCode(
         code, authenticating: Self.message(body, timestamp), using: SymmetricKey(data: Array(secret.reveal().utf8)))
       {
         isRight = true
@@ -52,21 +53,9 @@ public struct PayloadSignature: Sendable {
 
   private static func code(_ body: [UInt8], _ timestamp: Int64, _ secret: Secret) -> [UInt8] {
     Array(
-      HMAC<SHA256>.authenticationCode(
+      HMAC<Crypto.SHA256>.authenticationCode(
         for: message(body, timestamp), using: SymmetricKey(data: Array(secret.reveal().utf8))))
   }
 
   private static func message(_ body: [UInt8], _ timestamp: Int64) -> [UInt8] { Array("\(timestamp).".utf8) + body }
-
-  private static func hex(_ bytes: [UInt8]) -> String {
-    let digits = Array("0123456789abcdef".utf8)
-    return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-  }
-
-  private static func bytes(hex: Substring) -> [UInt8]? {
-    guard hex.utf8.count == 64 else { return nil }
-    let nibbles = hex.utf8.compactMap { Character(UnicodeScalar($0)).hexDigitValue }
-    guard nibbles.count == 64 else { return nil }
-    return stride(from: 0, to: 64, by: 2).map { UInt8(nibbles[$0] << 4 | nibbles[$0 + 1]) }
-  }
 }

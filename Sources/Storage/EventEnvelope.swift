@@ -8,7 +8,7 @@ extension SessionEvent {
     map["type"] = .string(type)
     map["sequence"] = .int(sequence)
     map["session_id"] = .string(session.value)
-    map["timestamp"] = .string(Timestamp.text(unixMilliseconds: timestampMs))
+    map["timestamp"] = .time(timestampMs)
     map["dialog_name"] = .string(dialogName)
     map["tenant"] = .string(tenant)
     return .map(map)

@@ -67,7 +67,7 @@ public struct LineLogHandler: LogHandler {
     if let provided = metadataProvider?.get() { all.merge(provided) { _, new in new } }
     if let own = event.metadata { all.merge(own) { _, new in new } }
     if let error = event.error { all["error"] = "\(error)" }
-    let time = WallClock.text(unixMilliseconds: WallClock.nowMilliseconds())
+    let time = Timestamp.text(unixMilliseconds: WallClock.nowMilliseconds())
     var line: [UInt8] = []
     switch format {
     case .json:

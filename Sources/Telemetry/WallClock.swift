@@ -1,5 +1,3 @@
-import Base
-
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -13,10 +11,5 @@ public enum WallClock {
     var now = timespec()
     clock_gettime(CLOCK_REALTIME, &now)
     return Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000
-  }
-
-  /// RFC 3339 in UTC with milliseconds: `2026-01-31T23:59:59.123Z`.
-  public static func text(unixMilliseconds: Int64) -> String {
-    Timestamp.text(unixMilliseconds: unixMilliseconds)
   }
 }

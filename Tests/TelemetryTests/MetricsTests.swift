@@ -79,15 +79,6 @@ import Testing
     #expect((memory.flatMap { Double($0.split(separator: " ")[1]) } ?? 0) > 1_000_000)
   }
 
-  @Test(arguments: [
-    (Int64(0), "1970-01-01T00:00:00.000Z"), (1_709_251_199_999, "2024-02-29T23:59:59.999Z"),
-    (951_782_400_000, "2000-02-29T00:00:00.000Z"), (4_102_444_800_001, "2100-01-01T00:00:00.001Z"),
-    (-1, "1969-12-31T23:59:59.999Z"),
-  ])
-  func theTimeOfDayIsRFC3339(milliseconds: Int64, expected: String) {
-    #expect(WallClock.text(unixMilliseconds: milliseconds) == expected)
-  }
-
   @Test func logLinesAreJSONWithTheirMetadata() throws {
     let lines = NIOLockedValueBox<[[UInt8]]>([])
     var logger = Logger(label: "x") { label in

@@ -179,16 +179,12 @@ extension Evaluation {
 
 /// A date and time of the Gregorian calendar, without zones and leap seconds.
 struct CivilTime {
-  var year: Int64
-  var month: Int64
-  var day: Int64
+  var date: CivilDate
   var hour: Int64
   var minute: Int64
   var second: Int64
   /// 0 is Sunday.
   var weekday: Int64
-  /// 1 is 1 January.
-  var dayOfYear: Int64
 
   init(secondsSince1970 seconds: Int64) {
     let days = (seconds >= 0 ? seconds : seconds - 86_399) / 86_400
@@ -197,19 +193,7 @@ struct CivilTime {
     minute = time % 3_600 / 60
     second = time % 60
     weekday = ((days + 4) % 7 + 7) % 7
-    // Days counted from 1 March 0000, so that the leap day is the last of its year (Hinnant, "chrono-compatible dates").
-    let shifted = days + 719_468
-    let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-    let dayOfEra = shifted - era * 146_097
-    let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayFromMarch = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let monthFromMarch = (5 * dayFromMarch + 2) / 153
-    day = dayFromMarch - (153 * monthFromMarch + 2) / 5 + 1
-    month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
-    year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-    let isLeap = year % 4 == 0 && year % 100 != 0 || year % 400 == 0
-    let before: [Int64] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334]
-    dayOfYear = before[Int(month) - 1] + day + (isLeap && month > 2 ? 1 : 0)
+    date = CivilDate(daysSince1970: Int(days))
   }
 
   private static let weekdays = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
@@ -222,8 +206,8 @@ struct CivilTime {
   func formatted(_ format: String) -> String {
     var out = ""
     var characters = format.makeIterator()
-    func two(_ value: Int64) -> String { value < 10 ? "0\(value)" : "\(value)" }
-    func four(_ value: Int64) -> String { String(repeating: "0", count: max(0, 4 - "\(value)".count)) + "\(value)" }
+    func two(_ value: some BinaryInteger) -> String { value < 10 ? "0\(value)" : "\(value)" }
+    func four(_ value: Int) -> String { String(repeating: "0", count: max(0, 4 - "\(value)".count)) + "\(value)" }
     let hour12 = hour % 12 == 0 ? 12 : hour % 12
     while let c = characters.next() {
       guard c == "%", let code = characters.next() else {
@@ -231,10 +215,10 @@ struct CivilTime {
         continue
       }
       switch code {
-      case "Y": out += four(year)
-      case "m": out += two(month)
-      case "d": out += two(day)
-      case "e": out += "\(day)"
+      case "Y": out += four(date.year)
+      case "m": out += two(date.month)
+      case "d": out += two(date.day)
+      case "e": out += "\(date.day)"
       case "H": out += two(hour)
       case "I": out += two(hour12)
       case "l": out += "\(hour12)"
@@ -243,10 +227,10 @@ struct CivilTime {
       case "p": out += hour < 12 ? "AM" : "PM"
       case "A": out += Self.weekdays[Int(weekday)]
       case "a": out += String(Self.weekdays[Int(weekday)].prefix(3))
-      case "B": out += Self.months[Int(month) - 1]
-      case "b": out += String(Self.months[Int(month) - 1].prefix(3))
-      case "j": out += (dayOfYear < 100 ? "0" : "") + two(dayOfYear)
-      case "F": out += "\(four(year))-\(two(month))-\(two(day))"
+      case "B": out += Self.months[date.month - 1]
+      case "b": out += String(Self.months[date.month - 1].prefix(3))
+      case "j": out += (date.dayOfYear < 100 ? "0" : "") + two(date.dayOfYear)
+      case "F": out += "\(four(date.year))-\(two(date.month))-\(two(date.day))"
       case "T": out += "\(two(hour)):\(two(minute)):\(two(second))"
       case "R": out += "\(two(hour)):\(two(minute))"
       case "%": out += "%"

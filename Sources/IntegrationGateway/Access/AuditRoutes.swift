@@ -1,7 +1,6 @@
 import Base
 import HTTPTypes
 import Storage
-import Telemetry
 
 extension CallAPI {
   var auditRoutes: [APIRoute] {
@@ -37,18 +36,18 @@ extension CallAPI {
     query.actor = request.text("actor") ?? ""
     query.action = request.text("action") ?? ""
     query.outcome = request.text("outcome").flatMap(AuditRecord.Outcome.init)
-    query.fromMs = request.text("from").flatMap(RFC3339.unixMilliseconds)
-    query.toMs = request.text("to").flatMap(RFC3339.unixMilliseconds)
+    query.fromMs = request.text("from").flatMap(Timestamp.milliseconds(rfc3339:))
+    query.toMs = request.text("to").flatMap(Timestamp.milliseconds(rfc3339:))
     let before = request.integer("cursor").map { Int64($0) }
     let limit = request.integer("limit") ?? APILimits.defaultPage
     let records = try await trail.records(query, before: before, limit: limit + 1)
-    return page(
+    return Self.page(
       records.prefix(limit).map(Self.value), next: records.count > limit ? String(records[limit - 1].sequence) : nil)
   }
 
   private static func value(_ record: AuditRecord) -> Value {
     [
-      "sequence": .int(record.sequence), "at": .string(WallClock.text(unixMilliseconds: record.atMs)),
+      "sequence": .int(record.sequence), "at": .time(record.atMs),
       "actor": .string(record.actor), "tenant": .string(record.tenant), "action": .string(record.action),
       "object": .string(record.object), "outcome": .string(record.outcome.rawValue),
       "status": .int(Int64(record.status)), "peer": .string(record.peer), "request_id": .string(record.requestID),

@@ -14,9 +14,6 @@ public struct Principal: Sendable, Hashable {
     self.roles = roles
   }
 
-  /// The tenant of a gateway that serves nobody but its owner.
-  public static let defaultTenant = Tenant.standard
-
   /// Whether this principal may do what `roles` may; an admin may everything.
   public func may(_ allowed: Set<Role>) -> Bool { roles.contains(.admin) || !roles.isDisjoint(with: allowed) }
 }

@@ -1,7 +1,6 @@
 import Base
 import HTTPTypes
 import Storage
-import Telemetry
 
 // Tokens by the API. Admins only; those of the tenant `default` may look after other tenants, which is how tenants come to be.
 
@@ -50,8 +49,8 @@ extension CallAPI {
     let limit = request.integer("limit") ?? APILimits.defaultPage
     let records = try await tokenStore.tokens(
       tenant: try tenant(of: request), after: request.text("cursor"), limit: limit + 1)
-    return page(
-      records.prefix(limit).map { .map(TokenRoutes.value($0)) },
+    return Self.page(
+      records.prefix(limit).map { .map($0.shown) },
       next: records.count > limit ? records[limit - 1].id : nil)
   }
 
@@ -66,7 +65,7 @@ extension CallAPI {
       TokenDraft(
         tenant: try tenant(of: request), name: name, roles: roles, createdBy: request.principal.id,
         expiresAtMs: request.integer("expires_in_seconds").map { nowMs + Int64($0) * 1000 }), nowMs: nowMs)
-    var members = TokenRoutes.value(made.record)
+    var members = made.record.shown
     members["token"] = .string(made.token)
     return .json(.map(members), status: .created, headers: [.location: "/v1/tokens/\(made.record.id)"])
   }
@@ -74,7 +73,7 @@ extension CallAPI {
   private func showToken(_ request: APIRequest) async throws -> APIAnswer {
     let id = request.path["id"] ?? ""
     guard let record = try await tokenStore.token(id, tenant: try tenant(of: request)) else { throw noToken(id) }
-    return .json(.map(TokenRoutes.value(record)))
+    return .json(.map(record.shown))
   }
 
   private func revokeToken(_ request: APIRequest) async throws -> APIAnswer {
@@ -82,7 +81,7 @@ extension CallAPI {
     let record = try await tokenStore.revoke(
       id, tenant: try tenant(of: request), nowMs: configuration.access.nowMs())
     guard let record else { throw noToken(id) }
-    return .json(.map(TokenRoutes.value(record)))
+    return .json(.map(record.shown))
   }
 
   private var tokenStore: TokenStore {
@@ -113,19 +112,6 @@ extension CallAPI {
 enum TokenRoutes {
   /// Ten years.
   static let longestSeconds = 10 * 366 * 86_400
-
-  static func value(_ record: TokenRecord) -> [String: Value] {
-    func time(_ milliseconds: Int64?) -> Value {
-      milliseconds.map { .string(WallClock.text(unixMilliseconds: $0)) } ?? .null
-    }
-    return [
-      "id": .string(record.id), "name": .string(record.name), "tenant": .string(record.tenant),
-      "roles": .list(Role.allCases.filter(record.roles.contains).map { .string($0.rawValue) }),
-      "created_by": .string(record.createdBy), "created_at": time(record.createdAtMs),
-      "expires_at": time(record.expiresAtMs), "last_used_at": time(record.lastUsedAtMs),
-      "revoked_at": time(record.revokedAtMs),
-    ]
-  }
 }
 
 enum TokenShape {

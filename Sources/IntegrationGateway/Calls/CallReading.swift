@@ -13,11 +13,11 @@ extension CallAPI {
       SessionQuery(
         tenant: request.principal.tenant, ended: request.text("state") == "ended", dialog: request.text("dialog"),
         callerID: request.text("caller"), calledNumber: request.text("called"),
-        startedFromMs: request.text("from").flatMap(RFC3339.unixMilliseconds),
-        startedBeforeMs: request.text("to").flatMap(RFC3339.unixMilliseconds), limit: limit + 1,
+        startedFromMs: request.text("from").flatMap(Timestamp.milliseconds(rfc3339:)),
+        startedBeforeMs: request.text("to").flatMap(Timestamp.milliseconds(rfc3339:)), limit: limit + 1,
         cursor: request.text("cursor").map { SessionID($0) }))
     let now = WallClock.nowMilliseconds()
-    return page(
+    return Self.page(
       calls.prefix(limit).map { CallShape.value($0, nowMs: now) },
       next: calls.count > limit ? calls[limit - 1].session.value : nil)
   }
@@ -45,7 +45,7 @@ extension CallAPI {
     let events = try await eventLog.events(
       of: request.session, tenant: request.principal.tenant, after: after, limit: limit + 1)
     if events.isEmpty, after == 0 { _ = try await call(request) }
-    return page(
+    return Self.page(
       events.prefix(limit).map(EventShape.value),
       next: events.count > limit ? String(events[limit - 1].sequence) : nil)
   }

@@ -209,7 +209,7 @@ extension CallAPI {
       ])
   }
 
-  func page(_ items: [Value], next: String?) -> APIAnswer {
+  static func page(_ items: [Value], next: String?) -> APIAnswer {
     .json(["items": .list(items), "next_cursor": next.map { .string($0) } ?? .null])
   }
 

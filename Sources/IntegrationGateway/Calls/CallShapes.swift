@@ -1,13 +1,9 @@
 import Base
 import Storage
-import Telemetry
 
 /// A call as the API shows it.
 enum CallShape {
   static func value(_ call: SessionSummary, nowMs: Int64) -> Value {
-    func time(_ milliseconds: Int64?) -> Value {
-      milliseconds.map { .string(WallClock.text(unixMilliseconds: $0)) } ?? .null
-    }
     let end = call.endedAtMs ?? nowMs
     return [
       "id": .string(call.session.value), "state": .string(call.state.rawValue), "direction": .string(call.direction),
@@ -16,8 +12,8 @@ enum CallShape {
       "dialog_number": call.dialogNumber == 0 ? .null : .int(Int64(call.dialogNumber)),
       "dialog_digest": .string(call.dialogDigest), "outcome": .map(call.outcome),
       "current_state": .string(call.currentState),
-      "variables": .map(call.variables), "started_at": time(call.startedAtMs), "answered_at": time(call.answeredAtMs),
-      "ended_at": time(call.endedAtMs), "end_reason": call.endReason.map { .string($0) } ?? .null,
+      "variables": .map(call.variables), "started_at": .time(call.startedAtMs), "answered_at": .time(call.answeredAtMs),
+      "ended_at": .time(call.endedAtMs), "end_reason": call.endReason.map { .string($0) } ?? .null,
       "duration_ms": .int(max(0, end - call.startedAtMs)),
       "talk_duration_ms": .int(call.answeredAtMs.map { max(0, end - $0) } ?? 0), "quality": .map(call.quality),
       "latency": .map(call.latency),
@@ -145,7 +141,7 @@ struct Transcript {
     var value = more
     value["role"] = .string(role)
     value["text"] = .string(text)
-    value["at"] = .string(WallClock.text(unixMilliseconds: atMs))
+    value["at"] = .time(atMs)
     entries.append((atMs, event.sequence, value))
   }
 }

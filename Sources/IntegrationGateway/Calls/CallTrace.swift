@@ -1,6 +1,5 @@
 import Base
 import Storage
-import Telemetry
 
 /// A call as a developer debugs it: its turns in order, each with what the caller said, what the dialog did, what was answered,
 /// and how long each step took. Made of the record alone.
@@ -93,7 +92,7 @@ struct CallTrace {
     all["worst_latency_ms"] = sorted.last.map { .int($0) } ?? .null
     return [
       "session_id": .string(session.value),
-      "started_at": .string(WallClock.text(unixMilliseconds: beganMs ?? 0)), "summary": .map(all),
+      "started_at": .time(beganMs ?? 0), "summary": .map(all),
       "is_complete": .bool(count < Self.limit),
       "turns": .list(
         turns.enumerated().map { i, turn in

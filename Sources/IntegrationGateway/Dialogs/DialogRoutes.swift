@@ -100,7 +100,7 @@ extension CallAPI {
   private func listDialogs(_ request: APIRequest) async throws -> APIAnswer {
     let limit = request.integer("limit") ?? APILimits.defaultPage
     let records = try await dialogs(of: request).dialogs(limit: limit + 1, after: request.text("cursor"))
-    return page(
+    return Self.page(
       records.prefix(limit).map { .map(DialogShape.value($0)) },
       next: records.count > limit ? records[limit - 1].name : nil)
   }
@@ -124,7 +124,7 @@ extension CallAPI {
     let limit = request.integer("limit") ?? APILimits.defaultPage
     let versions = try await dialogs(of: request).versions(
       of: name, limit: limit + 1, before: request.integer("cursor"))
-    return page(
+    return Self.page(
       versions.prefix(limit).map { DialogShape.value($0, withSource: false) },
       next: versions.count > limit ? String(versions[limit - 1].number) : nil)
   }
@@ -162,7 +162,7 @@ extension CallAPI {
     let tag = before.flatMap { record in
       record.latest > 0 ? DialogShape.tag(number: record.latest, digest: record.latestDigest) : nil
     }
-    let isConditional = try Self.heedConditions(request.headers, tag: tag)
+    let isConditional = try EntityTag.heedConditions(request.headers, tag: tag)
     let version: DialogVersion
     do {
       version = try await dialogs(of: request).keep(
@@ -211,29 +211,6 @@ extension CallAPI {
         .unprocessableContent, "dialog_has_errors", "version \(version.number) has errors and cannot serve",
         more: ["diagnostics": DialogLoader.report(checked.diagnostics)])
     }
-  }
-
-  /// RFC 9110 section 13.1. Returns whether there was any condition.
-  private static func heedConditions(_ headers: HTTPFields, tag: String?) throws -> Bool {
-    func tags(_ text: String) -> [String] {
-      text.split(separator: ",").map { String($0.drop(while: \.isWhitespace)) }.map { text in
-        String(text.reversed().drop(while: \.isWhitespace).reversed())
-      }
-    }
-    if let wanted = headers[.ifMatch] {
-      guard let tag, tags(wanted).contains(where: { $0 == "*" || $0 == tag }) else {
-        throw APIProblem(
-          .preconditionFailed, "changed", tag.map { "the newest source is \($0)" } ?? "there is no such dialog yet")
-      }
-      return true
-    }
-    if let unwanted = headers[.ifNoneMatch] {
-      if let tag, tags(unwanted).contains(where: { $0 == "*" || $0 == tag }) {
-        throw APIProblem(.preconditionFailed, "exists", "the dialog is there already; its newest source is \(tag)")
-      }
-      return true
-    }
-    return false
   }
 
   private static func newName(_ request: APIRequest) throws -> String {

@@ -1,7 +1,6 @@
 import Base
 import Dialogs
 import Storage
-import Telemetry
 
 /// Dialogs and their versions as the API shows them.
 enum DialogShape {
@@ -23,8 +22,8 @@ enum DialogShape {
       "dialog": .string(version.dialog), "number": .int(Int64(version.number)), "digest": .string(version.digest),
       "state": .string(version.state.rawValue), "origin": .string(version.origin.rawValue),
       "author": .string(version.author), "note": .string(version.note),
-      "created_at": .string(WallClock.text(unixMilliseconds: version.createdAtMs)),
-      "published_at": version.publishedAtMs.map { .string(WallClock.text(unixMilliseconds: $0)) } ?? .null,
+      "created_at": .time(version.createdAtMs),
+      "published_at": .time(version.publishedAtMs),
     ]
     if withSource { members["source"] = .string(version.source) }
     return .map(members)

@@ -34,7 +34,7 @@ extension CallAPI {
         result: Self.page(
           of: .init(
             name: "Trunk", fields: [.init(name: "name", kind: .string, explanation: "Its name", isRequired: true)])),
-        handle: { [self] _ in page([], next: nil) }),
+        handle: { _ in Self.page([], next: nil) }),
     ]
   }
 
@@ -53,8 +53,8 @@ extension CallAPI {
   private static func value(_ record: NumberRecord) -> Value {
     [
       "number": .string(record.number), "dialog": .string(record.dialog), "description": .string(record.description),
-      "created_at": .string(WallClock.text(unixMilliseconds: record.createdAtMs)),
-      "updated_at": .string(WallClock.text(unixMilliseconds: record.updatedAtMs)),
+      "created_at": .time(record.createdAtMs),
+      "updated_at": .time(record.updatedAtMs),
     ]
   }
 
@@ -62,7 +62,8 @@ extension CallAPI {
     let limit = request.integer("limit") ?? APILimits.defaultPage
     let records = try await numbers.numbers(
       tenant: request.principal.tenant, limit: limit + 1, after: request.text("cursor"))
-    return page(records.prefix(limit).map(Self.value), next: records.count > limit ? records[limit - 1].number : nil)
+    return Self.page(
+      records.prefix(limit).map(Self.value), next: records.count > limit ? records[limit - 1].number : nil)
   }
 
   private func number(_ request: APIRequest) async throws -> NumberRecord {

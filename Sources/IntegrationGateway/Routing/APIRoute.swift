@@ -109,7 +109,7 @@ struct APIRoute: Sendable {
 extension APIRoute.Syntax {
   static let dateTime = APIRoute.Syntax(
     format: "date-time", words: "a time like 2026-01-31T23:59:59Z (RFC 3339)",
-    fits: { RFC3339.unixMilliseconds($0) != nil })
+    fits: { Timestamp.milliseconds(rfc3339: $0) != nil })
 
   /// Letters, digits and a few marks: what every name in a path or a dialog is made of.
   static let name = APIRoute.Syntax(

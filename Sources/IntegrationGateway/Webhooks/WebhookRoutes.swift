@@ -134,7 +134,7 @@ struct WebhookRoutes: Sendable {
     let found = try await desk.store.webhooks(
       tenant: request.principal.tenant, limit: limit + 1, after: request.text("cursor") ?? "")
     let nowMs = WallClock.nowMilliseconds()
-    return Self.page(
+    return CallAPI.page(
       found.prefix(limit).map { .map(WebhookShape.value($0, nowMs: nowMs)) },
       next: found.count > limit ? found[limit - 1].id : nil)
   }
@@ -149,7 +149,7 @@ struct WebhookRoutes: Sendable {
     let limit = request.integer("limit") ?? APILimits.defaultPage
     let found = try await desk.store.deliveries(
       of: try await webhook(request).id, limit: limit + 1, before: request.integer("cursor").map { Int64($0) })
-    return Self.page(
+    return CallAPI.page(
       found.prefix(limit).map(WebhookShape.value), next: found.count > limit ? String(found[limit - 1].id) : nil)
   }
 
@@ -159,12 +159,8 @@ struct WebhookRoutes: Sendable {
     let found = try await desk.store.deadLetters(
       tenant: request.principal.tenant, webhook: webhook, limit: limit + 1,
       before: request.integer("cursor").map { Int64($0) })
-    return Self.page(
+    return CallAPI.page(
       found.prefix(limit).map(WebhookShape.value), next: found.count > limit ? String(found[limit - 1].id) : nil)
-  }
-
-  private static func page(_ items: [Value], next: String?) -> APIAnswer {
-    .json(["items": .list(items), "next_cursor": next.map { .string($0) } ?? .null])
   }
 
   private func webhook(_ request: APIRequest) async throws -> Webhook {
@@ -271,11 +267,7 @@ struct WebhookRoutes: Sendable {
   /// 256 random bits, under a prefix that scanners of repositories can know.
   private static func newSecret() -> Secret {
     var random = SystemRandomNumberGenerator()
-    let digits = (0..<4).map { _ in
-      let text = String(random.next() as UInt64, radix: 16)
-      return String(repeating: "0", count: 16 - text.utf8.count) + text
-    }
-    return Secret("whsec_" + digits.joined())
+    return Secret("whsec_" + (0..<32).map { _ in UInt8.random(in: 0...255, using: &random) }.hexadecimal)
   }
 
   // MARK: By hand

@@ -1,7 +1,6 @@
 import Base
 import Outbound
 import Storage
-import Telemetry
 
 /// Webhooks, their attempts and their dead letters as the API shows them. Secrets are shown once, by whoever made them.
 enum WebhookShape {
@@ -13,12 +12,12 @@ enum WebhookShape {
       "dialog_name": .string(webhook.dialogName), "description": .string(webhook.description),
       "enabled": .bool(webhook.isEnabled), "disabled_reason": .string(webhook.disabledReason),
       "rate_per_second": webhook.ratePerSecond.map { .double($0) } ?? .null,
-      "previous_secret_valid_until": time(previous.flatMap { $0 > nowMs ? $0 : nil }),
-      "created_at": time(webhook.createdMs), "updated_at": time(webhook.updatedMs),
+      "previous_secret_valid_until": .time(previous.flatMap { $0 > nowMs ? $0 : nil }),
+      "created_at": .time(webhook.createdMs), "updated_at": .time(webhook.updatedMs),
     ]
     if let progress {
-      members["last_success_at"] = time(progress.lastSuccessMs)
-      members["failing_since"] = time(progress.failingSinceMs)
+      members["last_success_at"] = .time(progress.lastSuccessMs)
+      members["failing_since"] = .time(progress.failingSinceMs)
       members["waiting"] = .int(Int64(progress.waiting))
       members["dead_letters"] = .int(Int64(progress.deadLetters))
     }
@@ -33,14 +32,14 @@ enum WebhookShape {
       "sequence": .int(delivery.sequence), "attempt": .int(Int64(delivery.attempt)),
       "outcome": .string(delivery.outcome), "status": delivery.status == 0 ? .null : .int(Int64(delivery.status)),
       "error": .string(delivery.error), "response": .string(delivery.response),
-      "duration_ms": .int(Int64(delivery.durationMs)), "at": time(delivery.atMs),
+      "duration_ms": .int(Int64(delivery.durationMs)), "at": .time(delivery.atMs),
     ]
   }
 
   static func value(_ letter: WebhookDeadLetter) -> Value {
     [
       "id": .int(letter.id), "webhook_id": .string(letter.webhook), "event": letter.event.envelope,
-      "attempts": .int(Int64(letter.attempts)), "reason": .string(letter.reason), "died_at": time(letter.diedMs),
+      "attempts": .int(Int64(letter.attempts)), "reason": .string(letter.reason), "died_at": .time(letter.diedMs),
     ]
   }
 
@@ -50,9 +49,5 @@ enum WebhookShape {
       "status": answer.status == 0 ? .null : .int(Int64(answer.status)), "error": .string(answer.error),
       "response": .string(answer.excerpt), "duration_ms": .int(Int64(answer.durationMs)),
     ]
-  }
-
-  private static func time(_ milliseconds: Int64?) -> Value {
-    milliseconds.map { .string(WallClock.text(unixMilliseconds: $0)) } ?? .null
   }
 }

@@ -92,24 +92,15 @@ public struct AuditHead: Sendable, Hashable {
   }
 
   /// `12 9f86d0...`: what stands in the head file and in the log.
-  public var text: String { "\(sequence) \(Self.hex(hash))" }
+  public var text: String { "\(sequence) \(hash.hexadecimal)" }
 
   /// nil for what is no head.
   public init?(_ text: String) {
     let parts = text.split(whereSeparator: \.isWhitespace)
-    guard parts.count == 2, let sequence = Int64(parts[0]), sequence >= 0, parts[1].utf8.count == 64 else { return nil }
-    var bytes: [UInt8] = []
-    var digits = parts[1].makeIterator()
-    while let high = digits.next()?.hexDigitValue, let low = digits.next()?.hexDigitValue {
-      bytes.append(UInt8(high << 4 | low))
-    }
-    guard bytes.count == 32 else { return nil }
+    guard parts.count == 2, let sequence = Int64(parts[0]), sequence >= 0,
+      let bytes = [UInt8](hexadecimal: parts[1]), bytes.count == 32
+    else { return nil }
     self.init(sequence: sequence, hash: bytes)
-  }
-
-  static func hex(_ bytes: [UInt8]) -> String {
-    let digits = Array("0123456789abcdef".utf8)
-    return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
   }
 }
 

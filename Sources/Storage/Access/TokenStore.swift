@@ -20,6 +20,19 @@ public struct TokenRecord: Sendable, Hashable {
   public var revokedAtMs: Int64?
 
   public func isValid(atMs: Int64) -> Bool { revokedAtMs == nil && (expiresAtMs.map { atMs < $0 } ?? true) }
+
+  /// In the order of ``Role``.
+  public var roleNames: [String] { Role.allCases.filter(roles.contains).map(\.rawValue) }
+
+  /// As the API and the command line show it.
+  public var shown: [String: Value] {
+    [
+      "id": .string(id), "name": .string(name), "tenant": .string(tenant),
+      "roles": .list(roleNames.map { .string($0) }),
+      "created_by": .string(createdBy), "created_at": .time(createdAtMs), "expires_at": .time(expiresAtMs),
+      "last_used_at": .time(lastUsedAtMs), "revoked_at": .time(revokedAtMs),
+    ]
+  }
 }
 
 /// What a new token is to be.
@@ -84,7 +97,7 @@ public final class TokenStore: Sendable {
       throw StorageError(.conflict, "the token would expire before it is made")
     }
     var chance = SystemRandomNumberGenerator()
-    let secret = Self.prefix + AuditHead.hex((0..<32).map { _ in UInt8.random(in: 0...255, using: &chance) })
+    let secret = Self.prefix + (0..<32).map { _ in UInt8.random(in: 0...255, using: &chance) }.hexadecimal
     let record = TokenRecord(
       id: ULID.make(unixMilliseconds: nowMs, using: &chance), tenant: draft.tenant, name: draft.name,
       roles: draft.roles, createdBy: draft.createdBy, createdAtMs: nowMs, expiresAtMs: draft.expiresAtMs)

@@ -83,9 +83,9 @@ struct CreateTokenCommand: AsyncParsableCommand {
     }
     await place.record(
       "token.create", tenant: made.record.tenant, object: made.record.id,
-      details: ["name": .string(name), "roles": .list(made.record.roleNames)])
+      details: ["name": .string(name), "roles": .list(made.record.roleNames.map { .string($0) })])
     if json {
-      printLine(JSON.encode(.map(made.record.json.merging(["token": .string(made.token)]) { old, _ in old })))
+      printLine(JSON.encode(.map(made.record.shown.merging(["token": .string(made.token)]) { old, _ in old })))
     } else {
       // The token alone on stdout: `TOKEN=$(parley token create ...)`.
       standardError("parley: token \(made.record.id); it cannot be shown again\n")
@@ -117,7 +117,7 @@ struct ListTokensCommand: AsyncParsableCommand {
         throw CommandFailure("\(error)")
       }
       for record in page {
-        printLine(json ? JSON.encode(.map(record.json)) : record.line(nowMs: nowMs))
+        printLine(json ? JSON.encode(.map(record.shown)) : record.line(nowMs: nowMs))
       }
       guard page.count == StorageLimits.page, let last = page.last else { return }
       after = last.id
@@ -151,27 +151,14 @@ struct RevokeTokenCommand: AsyncParsableCommand {
     guard let record else { throw CommandFailure("the tenant \(self.place.tenant) has no token \(id)") }
     await place.record(
       "token.revoke", tenant: record.tenant, object: record.id, details: ["name": .string(record.name)])
-    printLine(json ? JSON.encode(.map(record.json)) : "\(record.id) \(record.name): revoked")
+    printLine(json ? JSON.encode(.map(record.shown)) : "\(record.id) \(record.name): revoked")
   }
 }
 
 extension TokenRecord {
-  fileprivate var roleNames: [Value] { Role.allCases.filter(roles.contains).map { .string($0.rawValue) } }
-
-  fileprivate var json: [String: Value] {
-    func time(_ milliseconds: Int64?) -> Value {
-      milliseconds.map { .string(WallClock.text(unixMilliseconds: $0)) } ?? .null
-    }
-    return [
-      "id": .string(id), "name": .string(name), "tenant": .string(tenant), "roles": .list(roleNames),
-      "created_by": .string(createdBy), "created_at": time(createdAtMs), "expires_at": time(expiresAtMs),
-      "last_used_at": time(lastUsedAtMs), "revoked_at": time(revokedAtMs),
-    ]
-  }
-
   fileprivate func line(nowMs: Int64) -> String {
     let state =
       revokedAtMs != nil ? "revoked" : isValid(atMs: nowMs) ? "valid" : "expired"
-    return "\(id)  \(state)  \(roleNames.compactMap(\.stringValue).joined(separator: ","))  \(name)"
+    return "\(id)  \(state)  \(roleNames.joined(separator: ","))  \(name)"
   }
 }
