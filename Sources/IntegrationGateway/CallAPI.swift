@@ -347,7 +347,7 @@ final class CallAPI: Sendable {
         let tag = headers[.eTag] ?? EntityTag.of(bytes)
         headers[.eTag] = tag
         headers[.cacheControl] = "private, no-cache"
-        if route.method == .get, let known = asked[.ifNoneMatch], EntityTag.names(known, tag) {
+        if route.method == .get, let known = asked[.ifNoneMatch], EntityTag.names(known, tag, weakly: true) {
           headers[.contentType] = nil
           return Response(status: .notModified, headers: headers)
         }

@@ -407,6 +407,9 @@ import Testing
       for path in paths.keys { #expect(page.text.contains("<code>\(path)</code>"), "\(path)") }
       #expect(!page.text.contains("<script"))
     }
+      // A weak tag says only that two things mean the same (RFC 9110 section 13.1.1): not enough to change one.
+      let now = try #require(try await gateway.get("/v1/numbers/+4930123456").headers.first(name: "ETag"))
+      #expect(try await put("{\"dialog\": \"menu\"}", [("If-Match", "W/\(now)")]).status == 412)
   }
 
   @Test func aBodyThatIsTooLargeIsRefused() async throws {

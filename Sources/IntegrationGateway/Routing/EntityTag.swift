@@ -16,12 +16,13 @@ enum EntityTag {
     return of(bytes)
   }
 
-  /// Whether a list of tags names this one. The weak ones count, too: every tag of ours is strong.
-  static func names(_ list: String, _ tag: String) -> Bool {
+  /// Whether a list of tags names this one, which is strong.
+  /// - Parameter weakly: whether a weak tag in the list names it, too: for answers from a cache, never for changes.
+  static func names(_ list: String, _ tag: String, weakly: Bool) -> Bool {
     list.split(separator: ",").contains { item in
       let text = item.drop(while: \.isWhitespace)
       let bare = String(text.reversed().drop(while: \.isWhitespace).reversed())
-      return bare == "*" || bare == tag || bare == "W/" + tag
+      return bare == "*" || bare == tag || weakly && bare == "W/" + tag
     }
   }
 
@@ -30,14 +31,14 @@ enum EntityTag {
   /// - Returns: whether there was any condition.
   static func heedConditions(_ headers: HTTPFields, tag: String?) throws(APIProblem) -> Bool {
     if let wanted = headers[.ifMatch] {
-      guard let tag, names(wanted, tag) else {
+      guard let tag, names(wanted, tag, weakly: false) else {
         throw APIProblem(
           .preconditionFailed, "changed", tag.map { "what is there is \($0)" } ?? "there is no such thing yet")
       }
       return true
     }
     if let unwanted = headers[.ifNoneMatch] {
-      if let tag, names(unwanted, tag) {
+      if let tag, names(unwanted, tag, weakly: true) {
         throw APIProblem(.preconditionFailed, "exists", "it is there already: \(tag)")
       }
       return true
