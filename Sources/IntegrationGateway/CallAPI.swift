@@ -189,7 +189,7 @@ final class CallAPI: Sendable {
     case .yaml: input.body = try APIInput.yaml(bytes, route.body)
     }
     let answer =
-      if route.method == .post, !route.hasSecret, let key = request.headers[.idempotencyKey] {
+      if route.takesKey, let key = request.headers[.idempotencyKey] {
         try await once(key, request, bytes, input, route)
       } else {
         try await route.handle(input)

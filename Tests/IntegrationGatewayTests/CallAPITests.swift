@@ -190,6 +190,23 @@ import Testing
     }
   }
 
+  @Test func theDescriptionNamesTheKeyWhereItIsHeeded() async throws {
+    try await Gateway.with { gateway async throws in
+      guard case .map(let paths)? = gateway.service.openAPI["paths"] else { return #expect(Bool(false), "no paths") }
+      var without: Set<String> = []
+      for (path, methods) in paths {
+        guard let post = methods["post"], case .list(let parameters)? = post["parameters"] else { continue }
+        if !parameters.contains(where: { $0["name"] == "Idempotency-Key" }) { without.insert(path) }
+      }
+      // A secret, a sound, or what is made of a file.
+      let expected: Set = [
+        "/v1/tokens", "/v1/webhooks", "/v1/webhooks/{id}/rotate-secret", "/v1/speech/synthesize", "/v1/audio/speech",
+        "/v1/speech/transcribe", "/v1/audio/transcriptions",
+      ]
+      #expect(without == expected)
+    }
+  }
+
   // MARK: Wrong requests
 
   @Test(arguments: [
@@ -390,6 +407,9 @@ import Testing
       #expect(try await put("{\"dialog\": \"menu\"}", [("If-None-Match", "*")]).status == 412)
       #expect(try await put("{\"dialog\": \"menu\", \"description\": \"x\"}", [("If-Match", tag)]).status == 200)
       #expect(try await put("{\"dialog\": \"menu\"}", [("If-Match", tag)]).status == 412)
+      // A weak tag says only that two things mean the same (RFC 9110 section 13.1.1): not enough to change one.
+      let now = try #require(try await gateway.get("/v1/numbers/+4930123456").headers.first(name: "ETag"))
+      #expect(try await put("{\"dialog\": \"menu\"}", [("If-Match", "W/\(now)")]).status == 412)
       #expect(try await gateway.get("/v1/numbers").items.map { $0["description"] } == ["x"])
       let gone = try await gateway.send(gateway.request("/v1/numbers/+4930123456", method: .DELETE))
       #expect(gone.status == 204 && gone.text.isEmpty)
@@ -407,9 +427,6 @@ import Testing
       for path in paths.keys { #expect(page.text.contains("<code>\(path)</code>"), "\(path)") }
       #expect(!page.text.contains("<script"))
     }
-      // A weak tag says only that two things mean the same (RFC 9110 section 13.1.1): not enough to change one.
-      let now = try #require(try await gateway.get("/v1/numbers/+4930123456").headers.first(name: "ETag"))
-      #expect(try await put("{\"dialog\": \"menu\"}", [("If-Match", "W/\(now)")]).status == 412)
   }
 
   @Test func aBodyThatIsTooLargeIsRefused() async throws {

@@ -111,6 +111,7 @@ class Operation:
             or (parameter["in"] == "query" and parameter["name"] not in fields)
             or parameter["name"] in ("If-Match", "If-None-Match")
         ]
+        self.takes_key = any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", []))
         label = pascal(singular(self.group)) + ("" if self.name in ("get", "list", "create", "put") else pascal(self.name))
         self.label = label
         good: dict[str, Any] = next(
@@ -154,9 +155,9 @@ class Operation:
             text = self.types.of(schema, self.label + pascal(key) + "In")
             named.append(f"{name}: {text}" if key in required else f"{name}: {text} | None = None")
             body.append((key, name, schema))
-        if self.method == "post":
+        if self.takes_key:
             named.append("idempotency_key: str | None = None")
-            headers.append("'Idempotency-Key': idempotency_key")
+            headers.append("'Idempotency-Key': idempotency_key or _new_key()")
         send = []
         if query:
             send.append(f"params=_present({{{', '.join(query)}}})")
@@ -314,6 +315,7 @@ from typing import (
     Any, AsyncIterator, Awaitable, Iterator, List, Literal, Mapping, NotRequired, Protocol, TypedDict, cast,
 )
 from urllib.parse import quote
+from uuid import uuid4
 
 
 class Request(Protocol):
@@ -322,6 +324,10 @@ class Request(Protocol):
 
 class AsyncRequest(Protocol):
     def __call__(self, method: str, path: str, **options: Any) -> Awaitable[Any]: ...
+
+
+def _new_key() -> str:
+    return uuid4().hex
 
 
 def _quote(value: object) -> str:

@@ -78,11 +78,11 @@ enum OpenAPIDocument {
   private static func headers(of route: APIRoute) -> [(String, String)] {
     var headers: [(String, String)] = []
     if route.isStream { headers.append(("Last-Event-ID", "The id of the last event that was seen")) }
-    if route.hasTag || route.method == .put {
+    if route.hasTag || route.isConditional {
       headers.append(("If-None-Match", "Entity tags (RFC 9110)"))
     }
-    if route.method == .put || route.method == .delete { headers.append(("If-Match", "Entity tags (RFC 9110)")) }
-    if route.method == .post, !route.hasSecret {
+    if route.isConditional { headers.append(("If-Match", "Entity tags (RFC 9110)")) }
+    if route.takesKey {
       headers.append(
         ("Idempotency-Key", "A request that comes again with its key is answered again and not acted on again"))
     }

@@ -37,7 +37,7 @@ extension CallAPI {
             name: "author", kind: .string, explanation: "Who, for people", fallback: "",
             length: 0...StorageLimits.noteCharacters),
         ], takesYAML: true, answer: "The version, and diagnostics; a draft may have errors, what is published may not",
-        result: DialogShape.kept, statuses: [.ok, .created], handle: putDialog),
+        result: DialogShape.kept, statuses: [.ok, .created], isConditional: true, handle: putDialog),
       APIRoute(
         method: .get, path: "/v1/dialogs/{name}/versions", summary: "The versions of a dialog, newest first",
         query: [

@@ -24,10 +24,11 @@ extension CallAPI {
             syntax: .name, example: "helpdesk"),
           APIRoute.Field(
             name: "description", kind: .string, explanation: "For people", fallback: "", length: 0...200),
-        ], answer: "The number", result: Self.numberShape, statuses: [.ok, .created], hasTag: true, handle: putNumber),
+        ], answer: "The number", result: Self.numberShape, statuses: [.ok, .created], hasTag: true,
+        isConditional: true, handle: putNumber),
       APIRoute(
         method: .delete, path: "/v1/numbers/{number}", summary: "Let nobody answer at a number", roles: [.developer],
-        answer: "It is gone", statuses: [.noContent], handle: deleteNumber),
+        answer: "It is gone", statuses: [.noContent], isConditional: true, handle: deleteNumber),
       APIRoute(
         method: .get, path: "/v1/trunks", summary: "The trunks that calls come and go by",
         query: [Self.limit, Self.cursor], answer: "A page of trunks; this version has none",

@@ -85,10 +85,12 @@ struct APIRoute: Sendable {
   var statuses: [HTTPResponse.Status] = [.ok]
   /// Media types of the answer, the usual one first.
   var answerTypes = ["application/json"]
-  /// Whether the answer holds a secret that must be kept nowhere: then an `Idempotency-Key` is not heeded.
+  /// Whether the answer holds a secret that must be kept nowhere.
   var hasSecret = false
   /// Whether answers carry an entity tag, so that a client need not fetch what it has (RFC 9110 section 13).
   var hasTag = false
+  /// Whether a change heeds `If-Match` and `If-None-Match` (RFC 9110 section 13.1).
+  var isConditional = false
   var isStream = false
   /// The longest that an answer may take; nil: that of every request.
   var answerTime: Duration?
@@ -98,6 +100,9 @@ struct APIRoute: Sendable {
   var handle: @Sendable (APIRequest) async throws -> APIAnswer = { _ in throw APIProblem.onlyWebSocket }
 
   var takesFile: Bool { if case .file = payload { true } else { false } }
+
+  /// Whether an `Idempotency-Key` is heeded: where the whole request can be read, and its answer be kept.
+  var takesKey: Bool { method == .post && !hasSecret && !takesFile && answerTypes == ["application/json"] }
 
   /// The group that the description shows it in: the first segment after the version.
   var group: String {

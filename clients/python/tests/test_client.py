@@ -52,6 +52,27 @@ class Requests(unittest.TestCase):
         self.assertEqual(len(set(keys)), 1)
         self.assertEqual(pauses[1], 3)
 
+    def test_what_would_be_done_twice_is_not_tried_again(self) -> None:
+        seen: list[bool] = []
+
+        def lose(request: httpx2.Request) -> httpx2.Response:
+            seen.append("idempotency-key" in request.headers)
+            raise httpx2.ReadError("the connection broke")
+
+        with self.assertRaises(parley_client.ConnectionFailed):
+            client(lose)[0].tokens.create(name="x", roles=["viewer"])
+        self.assertEqual(seen, [False])
+
+        def refuse(_: httpx2.Request) -> httpx2.Response:
+            seen.append(False)
+            if len(seen) == 2:
+                raise httpx2.ConnectError("refused")
+            return httpx2.Response(429 if len(seen) == 3 else 504, headers={"retry-after": "1"}, json={})
+
+        with self.assertRaises(parley_client.APIError):
+            client(refuse)[0].tokens.create(name="x", roles=["viewer"])
+        self.assertEqual(len(seen), 4)
+
     def test_a_gateway_that_is_not_there_is_said_so(self) -> None:
         def refuse(_: httpx2.Request) -> httpx2.Response:
             raise httpx2.ConnectError("refused")

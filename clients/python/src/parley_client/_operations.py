@@ -6,6 +6,7 @@ from typing import (
     Any, AsyncIterator, Awaitable, Iterator, List, Literal, Mapping, NotRequired, Protocol, TypedDict, cast,
 )
 from urllib.parse import quote
+from uuid import uuid4
 
 
 class Request(Protocol):
@@ -14,6 +15,10 @@ class Request(Protocol):
 
 class AsyncRequest(Protocol):
     def __call__(self, method: str, path: str, **options: Any) -> Awaitable[Any]: ...
+
+
+def _new_key() -> str:
+    return uuid4().hex
 
 
 def _quote(value: object) -> str:
@@ -404,7 +409,7 @@ class Audio:
     def __init__(self, request: Request):
         self._request = request
 
-    def speech(self, *, input: str, model: str, voice: str, instructions: str | None = None, response_format: Literal["mp3", "opus", "flac", "wav", "pcm"] | None = None, speed: float | None = None, stream_format: Literal["audio"] | None = None, idempotency_key: str | None = None) -> bytes:
+    def speech(self, *, input: str, model: str, voice: str, instructions: str | None = None, response_format: Literal["mp3", "opus", "flac", "wav", "pcm"] | None = None, speed: float | None = None, stream_format: Literal["audio"] | None = None) -> bytes:
         """A text into sound, in OpenAI's form
 
         input: 1 to 4096 characters
@@ -415,9 +420,9 @@ class Audio:
         stream_format: The sound comes as it is made
         voice: One of GET /v1/speech/voices, or a voice of OpenAI's, which one of them stands in for
         """
-        return cast('bytes', self._request("POST", "/v1/audio/speech", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'input': input, 'model': model, 'voice': voice, 'instructions': instructions, 'response_format': response_format, 'speed': speed, 'stream_format': stream_format})))
+        return cast('bytes', self._request("POST", "/v1/audio/speech", json=_body({'input': input, 'model': model, 'voice': voice, 'instructions': instructions, 'response_format': response_format, 'speed': speed, 'stream_format': stream_format})))
 
-    def transcriptions(self, *, file: bytes, model: str, chunking_strategy: Literal["auto"] | None = None, language: str | None = None, phrases: List[str] | None = None, prompt: str | None = None, response_format: Literal["json", "text", "srt", "vtt", "verbose_json"] | None = None, stream: bool | None = None, temperature: float | None = None, timestamp_granularities: List[Literal["segment", "word"]] | None = None, idempotency_key: str | None = None) -> dict[str, Any]:
+    def transcriptions(self, *, file: bytes, model: str, chunking_strategy: Literal["auto"] | None = None, language: str | None = None, phrases: List[str] | None = None, prompt: str | None = None, response_format: Literal["json", "text", "srt", "vtt", "verbose_json"] | None = None, stream: bool | None = None, temperature: float | None = None, timestamp_granularities: List[Literal["segment", "word"]] | None = None) -> dict[str, Any]:
         """A recording into words, in OpenAI's form
 
         chunking_strategy: Recordings are always divided at silence
@@ -430,7 +435,7 @@ class Audio:
         temperature: 0: decoding leaves nothing to chance
         timestamp_granularities: For verbose_json: times of segments, of words, or both
         """
-        return cast('dict[str, Any]', self._request("POST", "/v1/audio/transcriptions", headers=_headers({'Idempotency-Key': idempotency_key}), files=_files({'file': file}), data=_form({'model': model, 'chunking_strategy': chunking_strategy, 'language': language, 'phrases': phrases, 'prompt': prompt, 'response_format': response_format, 'stream': stream, 'temperature': temperature, 'timestamp_granularities[]': timestamp_granularities})))
+        return cast('dict[str, Any]', self._request("POST", "/v1/audio/transcriptions", files=_files({'file': file}), data=_form({'model': model, 'chunking_strategy': chunking_strategy, 'language': language, 'phrases': phrases, 'prompt': prompt, 'response_format': response_format, 'stream': stream, 'temperature': temperature, 'timestamp_granularities[]': timestamp_granularities})))
 
 
 class Audit:
@@ -503,7 +508,7 @@ class Calls:
         trunk: By which trunk
         variables: Values at the start of the call
         """
-        return cast('Call', self._request("POST", "/v1/calls", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'dialog': dialog, 'to': to, 'amd': amd, 'from': from_, 'record': record, 'timeout': timeout, 'trunk': trunk, 'variables': variables})))
+        return cast('Call', self._request("POST", "/v1/calls", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'dialog': dialog, 'to': to, 'amd': amd, 'from': from_, 'record': record, 'timeout': timeout, 'trunk': trunk, 'variables': variables})))
 
     def get(self, id: str, *, if_none_match: str | None = None) -> Call:
         """One call
@@ -518,7 +523,7 @@ class Calls:
         digits: `0-9 * # A-D`, in order
         duration_ms: How long each key is held
         """
-        return cast('Accepted', self._request("POST", f"/v1/calls/{_quote(id)}/dtmf", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'digits': digits, 'duration_ms': duration_ms})))
+        return cast('Accepted', self._request("POST", f"/v1/calls/{_quote(id)}/dtmf", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'digits': digits, 'duration_ms': duration_ms})))
 
     def event(self, id: str, *, name: str, data: Any | None = None, idempotency_key: str | None = None) -> Accepted:
         """Tell the dialog of a call that something happened
@@ -526,7 +531,7 @@ class Calls:
         data: What the dialog sees as `data`
         name: The event that the dialog's transitions name
         """
-        return cast('Accepted', self._request("POST", f"/v1/calls/{_quote(id)}/event", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'name': name, 'data': data})))
+        return cast('Accepted', self._request("POST", f"/v1/calls/{_quote(id)}/event", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'name': name, 'data': data})))
 
     def events(self, id: str, *, limit: int | None = None, cursor: str | None = None) -> EventPage:
         """The record of a call
@@ -552,11 +557,11 @@ class Calls:
 
         reason: Why
         """
-        return cast('HungUp', self._request("POST", f"/v1/calls/{_quote(id)}/hangup", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'reason': reason})))
+        return cast('HungUp', self._request("POST", f"/v1/calls/{_quote(id)}/hangup", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'reason': reason})))
 
     def hold(self, id: str, *, idempotency_key: str | None = None) -> Accepted:
         """Hold a call"""
-        return cast('Accepted', self._request("POST", f"/v1/calls/{_quote(id)}/hold", headers=_headers({'Idempotency-Key': idempotency_key})))
+        return cast('Accepted', self._request("POST", f"/v1/calls/{_quote(id)}/hold", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()})))
 
     def play(self, id: str, *, barge_in: bool | None = None, object: str | None = None, url: str | None = None, idempotency_key: str | None = None) -> Playback:
         """Play a sound to the caller
@@ -565,14 +570,14 @@ class Calls:
         object: A WAV file below `storage.objects`
         url: Not in this version: put the file below `storage.objects`
         """
-        return cast('Playback', self._request("POST", f"/v1/calls/{_quote(id)}/play", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'barge_in': barge_in, 'object': object, 'url': url})))
+        return cast('Playback', self._request("POST", f"/v1/calls/{_quote(id)}/play", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'barge_in': barge_in, 'object': object, 'url': url})))
 
     def record(self, id: str, *, action: Literal["start", "stop", "pause"], idempotency_key: str | None = None) -> Accepted:
         """Record a call
 
         action: What to do
         """
-        return cast('Accepted', self._request("POST", f"/v1/calls/{_quote(id)}/record", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'action': action})))
+        return cast('Accepted', self._request("POST", f"/v1/calls/{_quote(id)}/record", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'action': action})))
 
     def recording(self, id: str) -> bytes:
         """The sound of a call"""
@@ -599,7 +604,7 @@ class Calls:
         mode: At once, or after a word with the target
         target: To whom
         """
-        return cast('Transfer', self._request("POST", f"/v1/calls/{_quote(id)}/transfer", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'target': target, 'headers': headers, 'mode': mode})))
+        return cast('Transfer', self._request("POST", f"/v1/calls/{_quote(id)}/transfer", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'target': target, 'headers': headers, 'mode': mode})))
 
     def tts(self, id: str, *, text: str, barge_in: bool | None = None, speed: float | None = None, voice: str | None = None, idempotency_key: str | None = None) -> Playback:
         """Say something to the caller
@@ -609,11 +614,11 @@ class Calls:
         text: What to say
         voice: Empty: the configured voice
         """
-        return cast('Playback', self._request("POST", f"/v1/calls/{_quote(id)}/tts", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'text': text, 'barge_in': barge_in, 'speed': speed, 'voice': voice})))
+        return cast('Playback', self._request("POST", f"/v1/calls/{_quote(id)}/tts", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'text': text, 'barge_in': barge_in, 'speed': speed, 'voice': voice})))
 
     def unhold(self, id: str, *, idempotency_key: str | None = None) -> Accepted:
         """Resume a call"""
-        return cast('Accepted', self._request("POST", f"/v1/calls/{_quote(id)}/unhold", headers=_headers({'Idempotency-Key': idempotency_key})))
+        return cast('Accepted', self._request("POST", f"/v1/calls/{_quote(id)}/unhold", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()})))
 
 
 class Dialogs:
@@ -663,21 +668,21 @@ class Dialogs:
         source: The dialog in YAML; absent: a version that is stored
         version: The number of a version
         """
-        return cast('CheckedDialog', self._request("POST", f"/v1/dialogs/{_quote(name)}/check", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'source': source, 'version': version})))
+        return cast('CheckedDialog', self._request("POST", f"/v1/dialogs/{_quote(name)}/check", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'source': source, 'version': version})))
 
     def publish(self, name: str, *, version: int, idempotency_key: str | None = None) -> DialogVersion:
         """Serve new calls by a version
 
         version: The number of a version
         """
-        return cast('DialogVersion', self._request("POST", f"/v1/dialogs/{_quote(name)}/publish", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'version': version})))
+        return cast('DialogVersion', self._request("POST", f"/v1/dialogs/{_quote(name)}/publish", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'version': version})))
 
     def rollback(self, name: str, *, version: int | None = None, idempotency_key: str | None = None) -> DialogVersion:
         """Publish an older version that was published before
 
         version: The number of a version
         """
-        return cast('DialogVersion', self._request("POST", f"/v1/dialogs/{_quote(name)}/rollback", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'version': version})))
+        return cast('DialogVersion', self._request("POST", f"/v1/dialogs/{_quote(name)}/rollback", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'version': version})))
 
     def simulate(self, name: str, *, caller_id: str | None = None, hooks: dict[str, Any] | None = None, input: str | None = None, source: str | None = None, steps: List[str] | None = None, variables: dict[str, Any] | None = None, version: int | None = None, idempotency_key: str | None = None) -> Simulation:
         """One turn in text: words, `#1` for keys, an empty line for silence, `?` for unclear speech, `!name` for an
@@ -691,7 +696,7 @@ class Dialogs:
         variables: Values at the start of the call
         version: The number of a version
         """
-        return cast('Simulation', self._request("POST", f"/v1/dialogs/{_quote(name)}/simulate", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'caller_id': caller_id, 'hooks': hooks, 'input': input, 'source': source, 'steps': steps, 'variables': variables, 'version': version})))
+        return cast('Simulation', self._request("POST", f"/v1/dialogs/{_quote(name)}/simulate", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'caller_id': caller_id, 'hooks': hooks, 'input': input, 'source': source, 'steps': steps, 'variables': variables, 'version': version})))
 
     def versions(self, name: str, *, limit: int | None = None, cursor: str | None = None) -> DialogVersionPage:
         """The versions of a dialog, newest first
@@ -766,12 +771,13 @@ class Numbers:
         """
         return cast('Number', self._request("PUT", f"/v1/numbers/{_quote(number)}", headers=_headers({'If-None-Match': if_none_match, 'If-Match': if_match}), json=_body({'dialog': dialog, 'description': description})))
 
-    def delete(self, number: str, *, if_match: str | None = None) -> None:
+    def delete(self, number: str, *, if_none_match: str | None = None, if_match: str | None = None) -> None:
         """Let nobody answer at a number
 
+        if_none_match: Entity tags (RFC 9110)
         if_match: Entity tags (RFC 9110)
         """
-        self._request("DELETE", f"/v1/numbers/{_quote(number)}", headers=_headers({'If-Match': if_match}))
+        self._request("DELETE", f"/v1/numbers/{_quote(number)}", headers=_headers({'If-None-Match': if_none_match, 'If-Match': if_match}))
 
 
 class Speech:
@@ -782,7 +788,7 @@ class Speech:
         """The models that hear and speak"""
         return cast('dict[str, Any]', self._request("GET", "/v1/speech/models"))
 
-    def synthesize(self, *, text: str, format: Literal["wav", "mp3", "opus", "flac", "pcm", "ulaw"] | None = None, sample_rate: int | None = None, speed: float | None = None, ssml: bool | None = None, voice: str | None = None, idempotency_key: str | None = None) -> bytes:
+    def synthesize(self, *, text: str, format: Literal["wav", "mp3", "opus", "flac", "pcm", "ulaw"] | None = None, sample_rate: int | None = None, speed: float | None = None, ssml: bool | None = None, voice: str | None = None) -> bytes:
         """A text into sound
 
         format: What the answer is: pcm and ulaw have no head
@@ -792,16 +798,16 @@ class Speech:
         text: What is said
         voice: One of GET /v1/speech/voices; empty: the configured voice
         """
-        return cast('bytes', self._request("POST", "/v1/speech/synthesize", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'text': text, 'format': format, 'sample_rate': sample_rate, 'speed': speed, 'ssml': ssml, 'voice': voice})))
+        return cast('bytes', self._request("POST", "/v1/speech/synthesize", json=_body({'text': text, 'format': format, 'sample_rate': sample_rate, 'speed': speed, 'ssml': ssml, 'voice': voice})))
 
-    def transcribe(self, *, audio: bytes, language: str | None = None, phrases: List[str] | None = None, word_timestamps: bool | None = None, idempotency_key: str | None = None) -> dict[str, Any]:
+    def transcribe(self, *, audio: bytes, language: str | None = None, phrases: List[str] | None = None, word_timestamps: bool | None = None) -> dict[str, Any]:
         """A recording into words
 
         language: A language tag; empty: the configured language
         phrases: Words and phrases that are expected, which are heard far better than others
         word_timestamps: Whether every word comes with its time
         """
-        return cast('dict[str, Any]', self._request("POST", "/v1/speech/transcribe", headers=_headers({'Idempotency-Key': idempotency_key}), files=_files({'audio': audio}), data=_form({'language': language, 'phrases': phrases, 'word_timestamps': word_timestamps})))
+        return cast('dict[str, Any]', self._request("POST", "/v1/speech/transcribe", files=_files({'audio': audio}), data=_form({'language': language, 'phrases': phrases, 'word_timestamps': word_timestamps})))
 
     def voices(self) -> dict[str, Any]:
         """The voices, the default first"""
@@ -832,7 +838,7 @@ class Tokens:
             if cursor is None:
                 return
 
-    def create(self, *, name: str, roles: List[Literal["admin", "operator", "developer", "viewer", "ingest"]], expires_in_seconds: int | None = None, tenant: str | None = None, idempotency_key: str | None = None) -> NewToken:
+    def create(self, *, name: str, roles: List[Literal["admin", "operator", "developer", "viewer", "ingest"]], expires_in_seconds: int | None = None, tenant: str | None = None) -> NewToken:
         """Make a token. It is shown this once
 
         expires_in_seconds: Absent: it does not expire
@@ -840,7 +846,7 @@ class Tokens:
         roles: What it may do
         tenant: Another tenant than one's own; for admins of `default`
         """
-        return cast('NewToken', self._request("POST", "/v1/tokens", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'name': name, 'roles': roles, 'expires_in_seconds': expires_in_seconds, 'tenant': tenant})))
+        return cast('NewToken', self._request("POST", "/v1/tokens", json=_body({'name': name, 'roles': roles, 'expires_in_seconds': expires_in_seconds, 'tenant': tenant})))
 
     def get(self, id: str, *, tenant: str | None = None) -> Token:
         """One token, without itself
@@ -849,13 +855,12 @@ class Tokens:
         """
         return cast('Token', self._request("GET", f"/v1/tokens/{_quote(id)}", params=_present({'tenant': tenant})))
 
-    def delete(self, id: str, *, tenant: str | None = None, if_match: str | None = None) -> Token:
+    def delete(self, id: str, *, tenant: str | None = None) -> Token:
         """Refuse a token from now on
 
         tenant: Another tenant than one's own; for admins of `default`
-        if_match: Entity tags (RFC 9110)
         """
-        return cast('Token', self._request("DELETE", f"/v1/tokens/{_quote(id)}", params=_present({'tenant': tenant}), headers=_headers({'If-Match': if_match})))
+        return cast('Token', self._request("DELETE", f"/v1/tokens/{_quote(id)}", params=_present({'tenant': tenant})))
 
 
 class Trunks:
@@ -905,7 +910,7 @@ class Webhooks:
             if cursor is None:
                 return
 
-    def create(self, *, url: str, description: str | None = None, dialog_name: str | None = None, enabled: bool | None = None, event_types: List[Literal["call_started", "call_ringing", "call_answered", "call_held", "call_resumed", "call_transferred", "transfer_failed", "call_terminated", "call_outcome", "call_review", "hangup", "amd_result", "speech_started", "speech_partial", "speech_final", "dtmf_received", "custom_received", "state_transition", "action_executed", "secret_decision", "tts_started", "tts_completed", "tts_interrupted", "hook_result", "hook_error", "model_sentence", "model_tool_call", "model_finished", "model_error", "agent_message", "tool_called", "turn_latency", "recording_complete", "recording_ready", "transcript_ready", "quality", "custom_event", "error"]] | None = None, rate_per_second: float | None = None, session_id: str | None = None, idempotency_key: str | None = None) -> WebhookWithSecret:
+    def create(self, *, url: str, description: str | None = None, dialog_name: str | None = None, enabled: bool | None = None, event_types: List[Literal["call_started", "call_ringing", "call_answered", "call_held", "call_resumed", "call_transferred", "transfer_failed", "call_terminated", "call_outcome", "call_review", "hangup", "amd_result", "speech_started", "speech_partial", "speech_final", "dtmf_received", "custom_received", "state_transition", "action_executed", "secret_decision", "tts_started", "tts_completed", "tts_interrupted", "hook_result", "hook_error", "model_sentence", "model_tool_call", "model_finished", "model_error", "agent_message", "tool_called", "turn_latency", "recording_complete", "recording_ready", "transcript_ready", "quality", "custom_event", "error"]] | None = None, rate_per_second: float | None = None, session_id: str | None = None) -> WebhookWithSecret:
         """Be told of events: from now on they are sent to a URL
 
         description: For people
@@ -916,7 +921,7 @@ class Webhooks:
         session_id: Only this call; empty: all
         url: Where events are posted to: http or https, at most 2048 characters
         """
-        return cast('WebhookWithSecret', self._request("POST", "/v1/webhooks", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'url': url, 'description': description, 'dialog_name': dialog_name, 'enabled': enabled, 'event_types': event_types, 'rate_per_second': rate_per_second, 'session_id': session_id})))
+        return cast('WebhookWithSecret', self._request("POST", "/v1/webhooks", json=_body({'url': url, 'description': description, 'dialog_name': dialog_name, 'enabled': enabled, 'event_types': event_types, 'rate_per_second': rate_per_second, 'session_id': session_id})))
 
     def dead_letters_of_all(self, *, limit: int | None = None, cursor: str | None = None) -> WebhookDeadLetterPage:
         """Events that no attempt could deliver, newest first
@@ -939,7 +944,7 @@ class Webhooks:
 
     def dead_letters_replay_of_all(self, letter: str, *, idempotency_key: str | None = None) -> WebhookAnswer:
         """The same, without the name of the webhook"""
-        return cast('WebhookAnswer', self._request("POST", f"/v1/webhooks/dead-letters/{_quote(letter)}/replay", headers=_headers({'Idempotency-Key': idempotency_key})))
+        return cast('WebhookAnswer', self._request("POST", f"/v1/webhooks/dead-letters/{_quote(letter)}/replay", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()})))
 
     def get(self, id: str) -> WebhookWithProgress:
         """One webhook, and how its deliveries go"""
@@ -959,12 +964,9 @@ class Webhooks:
         """
         return cast('Webhook', self._request("PATCH", f"/v1/webhooks/{_quote(id)}", json=_body({'description': description, 'dialog_name': dialog_name, 'enabled': enabled, 'event_types': event_types, 'rate_per_second': rate_per_second, 'session_id': session_id, 'skip_missed': skip_missed, 'url': url})))
 
-    def delete(self, id: str, *, if_match: str | None = None) -> Deleted:
-        """Forget a webhook and all that is kept of it
-
-        if_match: Entity tags (RFC 9110)
-        """
-        return cast('Deleted', self._request("DELETE", f"/v1/webhooks/{_quote(id)}", headers=_headers({'If-Match': if_match})))
+    def delete(self, id: str) -> Deleted:
+        """Forget a webhook and all that is kept of it"""
+        return cast('Deleted', self._request("DELETE", f"/v1/webhooks/{_quote(id)}"))
 
     def dead_letters(self, id: str, *, limit: int | None = None, cursor: str | None = None) -> WebhookDeadLetterPage:
         """Events that this webhook never took, newest first
@@ -987,7 +989,7 @@ class Webhooks:
 
     def dead_letters_replay(self, id: str, letter: str, *, idempotency_key: str | None = None) -> WebhookAnswer:
         """Send a dead letter once more, now; delivered, it is gone"""
-        return cast('WebhookAnswer', self._request("POST", f"/v1/webhooks/{_quote(id)}/dead-letters/{_quote(letter)}/replay", headers=_headers({'Idempotency-Key': idempotency_key})))
+        return cast('WebhookAnswer', self._request("POST", f"/v1/webhooks/{_quote(id)}/dead-letters/{_quote(letter)}/replay", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()})))
 
     def deliveries(self, id: str, *, limit: int | None = None, cursor: str | None = None) -> WebhookDeliveryPage:
         """The latest attempts, newest first
@@ -1008,16 +1010,16 @@ class Webhooks:
             if cursor is None:
                 return
 
-    def rotate_secret(self, id: str, *, overlap_seconds: int | None = None, idempotency_key: str | None = None) -> WebhookWithSecret:
+    def rotate_secret(self, id: str, *, overlap_seconds: int | None = None) -> WebhookWithSecret:
         """Sign with a new secret; the old one signs too for a while
 
         overlap_seconds: How long both sign; 0: the old one ends at once
         """
-        return cast('WebhookWithSecret', self._request("POST", f"/v1/webhooks/{_quote(id)}/rotate-secret", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'overlap_seconds': overlap_seconds})))
+        return cast('WebhookWithSecret', self._request("POST", f"/v1/webhooks/{_quote(id)}/rotate-secret", json=_body({'overlap_seconds': overlap_seconds})))
 
     def test(self, id: str, *, idempotency_key: str | None = None) -> WebhookAnswer:
         """Send one event of type `webhook_test` to this webhook alone, now and once"""
-        return cast('WebhookAnswer', self._request("POST", f"/v1/webhooks/{_quote(id)}/test", headers=_headers({'Idempotency-Key': idempotency_key})))
+        return cast('WebhookAnswer', self._request("POST", f"/v1/webhooks/{_quote(id)}/test", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()})))
 
 
 class Operations:
@@ -1038,7 +1040,7 @@ class AsyncAudio:
     def __init__(self, request: AsyncRequest):
         self._request = request
 
-    async def speech(self, *, input: str, model: str, voice: str, instructions: str | None = None, response_format: Literal["mp3", "opus", "flac", "wav", "pcm"] | None = None, speed: float | None = None, stream_format: Literal["audio"] | None = None, idempotency_key: str | None = None) -> bytes:
+    async def speech(self, *, input: str, model: str, voice: str, instructions: str | None = None, response_format: Literal["mp3", "opus", "flac", "wav", "pcm"] | None = None, speed: float | None = None, stream_format: Literal["audio"] | None = None) -> bytes:
         """A text into sound, in OpenAI's form
 
         input: 1 to 4096 characters
@@ -1049,9 +1051,9 @@ class AsyncAudio:
         stream_format: The sound comes as it is made
         voice: One of GET /v1/speech/voices, or a voice of OpenAI's, which one of them stands in for
         """
-        return cast('bytes', await self._request("POST", "/v1/audio/speech", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'input': input, 'model': model, 'voice': voice, 'instructions': instructions, 'response_format': response_format, 'speed': speed, 'stream_format': stream_format})))
+        return cast('bytes', await self._request("POST", "/v1/audio/speech", json=_body({'input': input, 'model': model, 'voice': voice, 'instructions': instructions, 'response_format': response_format, 'speed': speed, 'stream_format': stream_format})))
 
-    async def transcriptions(self, *, file: bytes, model: str, chunking_strategy: Literal["auto"] | None = None, language: str | None = None, phrases: List[str] | None = None, prompt: str | None = None, response_format: Literal["json", "text", "srt", "vtt", "verbose_json"] | None = None, stream: bool | None = None, temperature: float | None = None, timestamp_granularities: List[Literal["segment", "word"]] | None = None, idempotency_key: str | None = None) -> dict[str, Any]:
+    async def transcriptions(self, *, file: bytes, model: str, chunking_strategy: Literal["auto"] | None = None, language: str | None = None, phrases: List[str] | None = None, prompt: str | None = None, response_format: Literal["json", "text", "srt", "vtt", "verbose_json"] | None = None, stream: bool | None = None, temperature: float | None = None, timestamp_granularities: List[Literal["segment", "word"]] | None = None) -> dict[str, Any]:
         """A recording into words, in OpenAI's form
 
         chunking_strategy: Recordings are always divided at silence
@@ -1064,7 +1066,7 @@ class AsyncAudio:
         temperature: 0: decoding leaves nothing to chance
         timestamp_granularities: For verbose_json: times of segments, of words, or both
         """
-        return cast('dict[str, Any]', await self._request("POST", "/v1/audio/transcriptions", headers=_headers({'Idempotency-Key': idempotency_key}), files=_files({'file': file}), data=_form({'model': model, 'chunking_strategy': chunking_strategy, 'language': language, 'phrases': phrases, 'prompt': prompt, 'response_format': response_format, 'stream': stream, 'temperature': temperature, 'timestamp_granularities[]': timestamp_granularities})))
+        return cast('dict[str, Any]', await self._request("POST", "/v1/audio/transcriptions", files=_files({'file': file}), data=_form({'model': model, 'chunking_strategy': chunking_strategy, 'language': language, 'phrases': phrases, 'prompt': prompt, 'response_format': response_format, 'stream': stream, 'temperature': temperature, 'timestamp_granularities[]': timestamp_granularities})))
 
 
 class AsyncAudit:
@@ -1137,7 +1139,7 @@ class AsyncCalls:
         trunk: By which trunk
         variables: Values at the start of the call
         """
-        return cast('Call', await self._request("POST", "/v1/calls", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'dialog': dialog, 'to': to, 'amd': amd, 'from': from_, 'record': record, 'timeout': timeout, 'trunk': trunk, 'variables': variables})))
+        return cast('Call', await self._request("POST", "/v1/calls", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'dialog': dialog, 'to': to, 'amd': amd, 'from': from_, 'record': record, 'timeout': timeout, 'trunk': trunk, 'variables': variables})))
 
     async def get(self, id: str, *, if_none_match: str | None = None) -> Call:
         """One call
@@ -1152,7 +1154,7 @@ class AsyncCalls:
         digits: `0-9 * # A-D`, in order
         duration_ms: How long each key is held
         """
-        return cast('Accepted', await self._request("POST", f"/v1/calls/{_quote(id)}/dtmf", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'digits': digits, 'duration_ms': duration_ms})))
+        return cast('Accepted', await self._request("POST", f"/v1/calls/{_quote(id)}/dtmf", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'digits': digits, 'duration_ms': duration_ms})))
 
     async def event(self, id: str, *, name: str, data: Any | None = None, idempotency_key: str | None = None) -> Accepted:
         """Tell the dialog of a call that something happened
@@ -1160,7 +1162,7 @@ class AsyncCalls:
         data: What the dialog sees as `data`
         name: The event that the dialog's transitions name
         """
-        return cast('Accepted', await self._request("POST", f"/v1/calls/{_quote(id)}/event", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'name': name, 'data': data})))
+        return cast('Accepted', await self._request("POST", f"/v1/calls/{_quote(id)}/event", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'name': name, 'data': data})))
 
     async def events(self, id: str, *, limit: int | None = None, cursor: str | None = None) -> EventPage:
         """The record of a call
@@ -1186,11 +1188,11 @@ class AsyncCalls:
 
         reason: Why
         """
-        return cast('HungUp', await self._request("POST", f"/v1/calls/{_quote(id)}/hangup", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'reason': reason})))
+        return cast('HungUp', await self._request("POST", f"/v1/calls/{_quote(id)}/hangup", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'reason': reason})))
 
     async def hold(self, id: str, *, idempotency_key: str | None = None) -> Accepted:
         """Hold a call"""
-        return cast('Accepted', await self._request("POST", f"/v1/calls/{_quote(id)}/hold", headers=_headers({'Idempotency-Key': idempotency_key})))
+        return cast('Accepted', await self._request("POST", f"/v1/calls/{_quote(id)}/hold", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()})))
 
     async def play(self, id: str, *, barge_in: bool | None = None, object: str | None = None, url: str | None = None, idempotency_key: str | None = None) -> Playback:
         """Play a sound to the caller
@@ -1199,14 +1201,14 @@ class AsyncCalls:
         object: A WAV file below `storage.objects`
         url: Not in this version: put the file below `storage.objects`
         """
-        return cast('Playback', await self._request("POST", f"/v1/calls/{_quote(id)}/play", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'barge_in': barge_in, 'object': object, 'url': url})))
+        return cast('Playback', await self._request("POST", f"/v1/calls/{_quote(id)}/play", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'barge_in': barge_in, 'object': object, 'url': url})))
 
     async def record(self, id: str, *, action: Literal["start", "stop", "pause"], idempotency_key: str | None = None) -> Accepted:
         """Record a call
 
         action: What to do
         """
-        return cast('Accepted', await self._request("POST", f"/v1/calls/{_quote(id)}/record", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'action': action})))
+        return cast('Accepted', await self._request("POST", f"/v1/calls/{_quote(id)}/record", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'action': action})))
 
     async def recording(self, id: str) -> bytes:
         """The sound of a call"""
@@ -1233,7 +1235,7 @@ class AsyncCalls:
         mode: At once, or after a word with the target
         target: To whom
         """
-        return cast('Transfer', await self._request("POST", f"/v1/calls/{_quote(id)}/transfer", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'target': target, 'headers': headers, 'mode': mode})))
+        return cast('Transfer', await self._request("POST", f"/v1/calls/{_quote(id)}/transfer", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'target': target, 'headers': headers, 'mode': mode})))
 
     async def tts(self, id: str, *, text: str, barge_in: bool | None = None, speed: float | None = None, voice: str | None = None, idempotency_key: str | None = None) -> Playback:
         """Say something to the caller
@@ -1243,11 +1245,11 @@ class AsyncCalls:
         text: What to say
         voice: Empty: the configured voice
         """
-        return cast('Playback', await self._request("POST", f"/v1/calls/{_quote(id)}/tts", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'text': text, 'barge_in': barge_in, 'speed': speed, 'voice': voice})))
+        return cast('Playback', await self._request("POST", f"/v1/calls/{_quote(id)}/tts", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'text': text, 'barge_in': barge_in, 'speed': speed, 'voice': voice})))
 
     async def unhold(self, id: str, *, idempotency_key: str | None = None) -> Accepted:
         """Resume a call"""
-        return cast('Accepted', await self._request("POST", f"/v1/calls/{_quote(id)}/unhold", headers=_headers({'Idempotency-Key': idempotency_key})))
+        return cast('Accepted', await self._request("POST", f"/v1/calls/{_quote(id)}/unhold", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()})))
 
 
 class AsyncDialogs:
@@ -1297,21 +1299,21 @@ class AsyncDialogs:
         source: The dialog in YAML; absent: a version that is stored
         version: The number of a version
         """
-        return cast('CheckedDialog', await self._request("POST", f"/v1/dialogs/{_quote(name)}/check", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'source': source, 'version': version})))
+        return cast('CheckedDialog', await self._request("POST", f"/v1/dialogs/{_quote(name)}/check", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'source': source, 'version': version})))
 
     async def publish(self, name: str, *, version: int, idempotency_key: str | None = None) -> DialogVersion:
         """Serve new calls by a version
 
         version: The number of a version
         """
-        return cast('DialogVersion', await self._request("POST", f"/v1/dialogs/{_quote(name)}/publish", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'version': version})))
+        return cast('DialogVersion', await self._request("POST", f"/v1/dialogs/{_quote(name)}/publish", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'version': version})))
 
     async def rollback(self, name: str, *, version: int | None = None, idempotency_key: str | None = None) -> DialogVersion:
         """Publish an older version that was published before
 
         version: The number of a version
         """
-        return cast('DialogVersion', await self._request("POST", f"/v1/dialogs/{_quote(name)}/rollback", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'version': version})))
+        return cast('DialogVersion', await self._request("POST", f"/v1/dialogs/{_quote(name)}/rollback", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'version': version})))
 
     async def simulate(self, name: str, *, caller_id: str | None = None, hooks: dict[str, Any] | None = None, input: str | None = None, source: str | None = None, steps: List[str] | None = None, variables: dict[str, Any] | None = None, version: int | None = None, idempotency_key: str | None = None) -> Simulation:
         """One turn in text: words, `#1` for keys, an empty line for silence, `?` for unclear speech, `!name` for an
@@ -1325,7 +1327,7 @@ class AsyncDialogs:
         variables: Values at the start of the call
         version: The number of a version
         """
-        return cast('Simulation', await self._request("POST", f"/v1/dialogs/{_quote(name)}/simulate", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'caller_id': caller_id, 'hooks': hooks, 'input': input, 'source': source, 'steps': steps, 'variables': variables, 'version': version})))
+        return cast('Simulation', await self._request("POST", f"/v1/dialogs/{_quote(name)}/simulate", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()}), json=_body({'caller_id': caller_id, 'hooks': hooks, 'input': input, 'source': source, 'steps': steps, 'variables': variables, 'version': version})))
 
     async def versions(self, name: str, *, limit: int | None = None, cursor: str | None = None) -> DialogVersionPage:
         """The versions of a dialog, newest first
@@ -1400,12 +1402,13 @@ class AsyncNumbers:
         """
         return cast('Number', await self._request("PUT", f"/v1/numbers/{_quote(number)}", headers=_headers({'If-None-Match': if_none_match, 'If-Match': if_match}), json=_body({'dialog': dialog, 'description': description})))
 
-    async def delete(self, number: str, *, if_match: str | None = None) -> None:
+    async def delete(self, number: str, *, if_none_match: str | None = None, if_match: str | None = None) -> None:
         """Let nobody answer at a number
 
+        if_none_match: Entity tags (RFC 9110)
         if_match: Entity tags (RFC 9110)
         """
-        await self._request("DELETE", f"/v1/numbers/{_quote(number)}", headers=_headers({'If-Match': if_match}))
+        await self._request("DELETE", f"/v1/numbers/{_quote(number)}", headers=_headers({'If-None-Match': if_none_match, 'If-Match': if_match}))
 
 
 class AsyncSpeech:
@@ -1416,7 +1419,7 @@ class AsyncSpeech:
         """The models that hear and speak"""
         return cast('dict[str, Any]', await self._request("GET", "/v1/speech/models"))
 
-    async def synthesize(self, *, text: str, format: Literal["wav", "mp3", "opus", "flac", "pcm", "ulaw"] | None = None, sample_rate: int | None = None, speed: float | None = None, ssml: bool | None = None, voice: str | None = None, idempotency_key: str | None = None) -> bytes:
+    async def synthesize(self, *, text: str, format: Literal["wav", "mp3", "opus", "flac", "pcm", "ulaw"] | None = None, sample_rate: int | None = None, speed: float | None = None, ssml: bool | None = None, voice: str | None = None) -> bytes:
         """A text into sound
 
         format: What the answer is: pcm and ulaw have no head
@@ -1426,16 +1429,16 @@ class AsyncSpeech:
         text: What is said
         voice: One of GET /v1/speech/voices; empty: the configured voice
         """
-        return cast('bytes', await self._request("POST", "/v1/speech/synthesize", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'text': text, 'format': format, 'sample_rate': sample_rate, 'speed': speed, 'ssml': ssml, 'voice': voice})))
+        return cast('bytes', await self._request("POST", "/v1/speech/synthesize", json=_body({'text': text, 'format': format, 'sample_rate': sample_rate, 'speed': speed, 'ssml': ssml, 'voice': voice})))
 
-    async def transcribe(self, *, audio: bytes, language: str | None = None, phrases: List[str] | None = None, word_timestamps: bool | None = None, idempotency_key: str | None = None) -> dict[str, Any]:
+    async def transcribe(self, *, audio: bytes, language: str | None = None, phrases: List[str] | None = None, word_timestamps: bool | None = None) -> dict[str, Any]:
         """A recording into words
 
         language: A language tag; empty: the configured language
         phrases: Words and phrases that are expected, which are heard far better than others
         word_timestamps: Whether every word comes with its time
         """
-        return cast('dict[str, Any]', await self._request("POST", "/v1/speech/transcribe", headers=_headers({'Idempotency-Key': idempotency_key}), files=_files({'audio': audio}), data=_form({'language': language, 'phrases': phrases, 'word_timestamps': word_timestamps})))
+        return cast('dict[str, Any]', await self._request("POST", "/v1/speech/transcribe", files=_files({'audio': audio}), data=_form({'language': language, 'phrases': phrases, 'word_timestamps': word_timestamps})))
 
     async def voices(self) -> dict[str, Any]:
         """The voices, the default first"""
@@ -1466,7 +1469,7 @@ class AsyncTokens:
             if cursor is None:
                 return
 
-    async def create(self, *, name: str, roles: List[Literal["admin", "operator", "developer", "viewer", "ingest"]], expires_in_seconds: int | None = None, tenant: str | None = None, idempotency_key: str | None = None) -> NewToken:
+    async def create(self, *, name: str, roles: List[Literal["admin", "operator", "developer", "viewer", "ingest"]], expires_in_seconds: int | None = None, tenant: str | None = None) -> NewToken:
         """Make a token. It is shown this once
 
         expires_in_seconds: Absent: it does not expire
@@ -1474,7 +1477,7 @@ class AsyncTokens:
         roles: What it may do
         tenant: Another tenant than one's own; for admins of `default`
         """
-        return cast('NewToken', await self._request("POST", "/v1/tokens", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'name': name, 'roles': roles, 'expires_in_seconds': expires_in_seconds, 'tenant': tenant})))
+        return cast('NewToken', await self._request("POST", "/v1/tokens", json=_body({'name': name, 'roles': roles, 'expires_in_seconds': expires_in_seconds, 'tenant': tenant})))
 
     async def get(self, id: str, *, tenant: str | None = None) -> Token:
         """One token, without itself
@@ -1483,13 +1486,12 @@ class AsyncTokens:
         """
         return cast('Token', await self._request("GET", f"/v1/tokens/{_quote(id)}", params=_present({'tenant': tenant})))
 
-    async def delete(self, id: str, *, tenant: str | None = None, if_match: str | None = None) -> Token:
+    async def delete(self, id: str, *, tenant: str | None = None) -> Token:
         """Refuse a token from now on
 
         tenant: Another tenant than one's own; for admins of `default`
-        if_match: Entity tags (RFC 9110)
         """
-        return cast('Token', await self._request("DELETE", f"/v1/tokens/{_quote(id)}", params=_present({'tenant': tenant}), headers=_headers({'If-Match': if_match})))
+        return cast('Token', await self._request("DELETE", f"/v1/tokens/{_quote(id)}", params=_present({'tenant': tenant})))
 
 
 class AsyncTrunks:
@@ -1539,7 +1541,7 @@ class AsyncWebhooks:
             if cursor is None:
                 return
 
-    async def create(self, *, url: str, description: str | None = None, dialog_name: str | None = None, enabled: bool | None = None, event_types: List[Literal["call_started", "call_ringing", "call_answered", "call_held", "call_resumed", "call_transferred", "transfer_failed", "call_terminated", "call_outcome", "call_review", "hangup", "amd_result", "speech_started", "speech_partial", "speech_final", "dtmf_received", "custom_received", "state_transition", "action_executed", "secret_decision", "tts_started", "tts_completed", "tts_interrupted", "hook_result", "hook_error", "model_sentence", "model_tool_call", "model_finished", "model_error", "agent_message", "tool_called", "turn_latency", "recording_complete", "recording_ready", "transcript_ready", "quality", "custom_event", "error"]] | None = None, rate_per_second: float | None = None, session_id: str | None = None, idempotency_key: str | None = None) -> WebhookWithSecret:
+    async def create(self, *, url: str, description: str | None = None, dialog_name: str | None = None, enabled: bool | None = None, event_types: List[Literal["call_started", "call_ringing", "call_answered", "call_held", "call_resumed", "call_transferred", "transfer_failed", "call_terminated", "call_outcome", "call_review", "hangup", "amd_result", "speech_started", "speech_partial", "speech_final", "dtmf_received", "custom_received", "state_transition", "action_executed", "secret_decision", "tts_started", "tts_completed", "tts_interrupted", "hook_result", "hook_error", "model_sentence", "model_tool_call", "model_finished", "model_error", "agent_message", "tool_called", "turn_latency", "recording_complete", "recording_ready", "transcript_ready", "quality", "custom_event", "error"]] | None = None, rate_per_second: float | None = None, session_id: str | None = None) -> WebhookWithSecret:
         """Be told of events: from now on they are sent to a URL
 
         description: For people
@@ -1550,7 +1552,7 @@ class AsyncWebhooks:
         session_id: Only this call; empty: all
         url: Where events are posted to: http or https, at most 2048 characters
         """
-        return cast('WebhookWithSecret', await self._request("POST", "/v1/webhooks", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'url': url, 'description': description, 'dialog_name': dialog_name, 'enabled': enabled, 'event_types': event_types, 'rate_per_second': rate_per_second, 'session_id': session_id})))
+        return cast('WebhookWithSecret', await self._request("POST", "/v1/webhooks", json=_body({'url': url, 'description': description, 'dialog_name': dialog_name, 'enabled': enabled, 'event_types': event_types, 'rate_per_second': rate_per_second, 'session_id': session_id})))
 
     async def dead_letters_of_all(self, *, limit: int | None = None, cursor: str | None = None) -> WebhookDeadLetterPage:
         """Events that no attempt could deliver, newest first
@@ -1573,7 +1575,7 @@ class AsyncWebhooks:
 
     async def dead_letters_replay_of_all(self, letter: str, *, idempotency_key: str | None = None) -> WebhookAnswer:
         """The same, without the name of the webhook"""
-        return cast('WebhookAnswer', await self._request("POST", f"/v1/webhooks/dead-letters/{_quote(letter)}/replay", headers=_headers({'Idempotency-Key': idempotency_key})))
+        return cast('WebhookAnswer', await self._request("POST", f"/v1/webhooks/dead-letters/{_quote(letter)}/replay", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()})))
 
     async def get(self, id: str) -> WebhookWithProgress:
         """One webhook, and how its deliveries go"""
@@ -1593,12 +1595,9 @@ class AsyncWebhooks:
         """
         return cast('Webhook', await self._request("PATCH", f"/v1/webhooks/{_quote(id)}", json=_body({'description': description, 'dialog_name': dialog_name, 'enabled': enabled, 'event_types': event_types, 'rate_per_second': rate_per_second, 'session_id': session_id, 'skip_missed': skip_missed, 'url': url})))
 
-    async def delete(self, id: str, *, if_match: str | None = None) -> Deleted:
-        """Forget a webhook and all that is kept of it
-
-        if_match: Entity tags (RFC 9110)
-        """
-        return cast('Deleted', await self._request("DELETE", f"/v1/webhooks/{_quote(id)}", headers=_headers({'If-Match': if_match})))
+    async def delete(self, id: str) -> Deleted:
+        """Forget a webhook and all that is kept of it"""
+        return cast('Deleted', await self._request("DELETE", f"/v1/webhooks/{_quote(id)}"))
 
     async def dead_letters(self, id: str, *, limit: int | None = None, cursor: str | None = None) -> WebhookDeadLetterPage:
         """Events that this webhook never took, newest first
@@ -1621,7 +1620,7 @@ class AsyncWebhooks:
 
     async def dead_letters_replay(self, id: str, letter: str, *, idempotency_key: str | None = None) -> WebhookAnswer:
         """Send a dead letter once more, now; delivered, it is gone"""
-        return cast('WebhookAnswer', await self._request("POST", f"/v1/webhooks/{_quote(id)}/dead-letters/{_quote(letter)}/replay", headers=_headers({'Idempotency-Key': idempotency_key})))
+        return cast('WebhookAnswer', await self._request("POST", f"/v1/webhooks/{_quote(id)}/dead-letters/{_quote(letter)}/replay", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()})))
 
     async def deliveries(self, id: str, *, limit: int | None = None, cursor: str | None = None) -> WebhookDeliveryPage:
         """The latest attempts, newest first
@@ -1642,16 +1641,16 @@ class AsyncWebhooks:
             if cursor is None:
                 return
 
-    async def rotate_secret(self, id: str, *, overlap_seconds: int | None = None, idempotency_key: str | None = None) -> WebhookWithSecret:
+    async def rotate_secret(self, id: str, *, overlap_seconds: int | None = None) -> WebhookWithSecret:
         """Sign with a new secret; the old one signs too for a while
 
         overlap_seconds: How long both sign; 0: the old one ends at once
         """
-        return cast('WebhookWithSecret', await self._request("POST", f"/v1/webhooks/{_quote(id)}/rotate-secret", headers=_headers({'Idempotency-Key': idempotency_key}), json=_body({'overlap_seconds': overlap_seconds})))
+        return cast('WebhookWithSecret', await self._request("POST", f"/v1/webhooks/{_quote(id)}/rotate-secret", json=_body({'overlap_seconds': overlap_seconds})))
 
     async def test(self, id: str, *, idempotency_key: str | None = None) -> WebhookAnswer:
         """Send one event of type `webhook_test` to this webhook alone, now and once"""
-        return cast('WebhookAnswer', await self._request("POST", f"/v1/webhooks/{_quote(id)}/test", headers=_headers({'Idempotency-Key': idempotency_key})))
+        return cast('WebhookAnswer', await self._request("POST", f"/v1/webhooks/{_quote(id)}/test", headers=_headers({'Idempotency-Key': idempotency_key or _new_key()})))
 
 
 class AsyncOperations:

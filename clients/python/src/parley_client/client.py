@@ -6,7 +6,6 @@ import asyncio
 import os
 import random
 import time
-import uuid
 from typing import Any, AsyncIterator, Callable, Iterable, Iterator, Mapping
 
 import httpx2
@@ -14,7 +13,10 @@ import httpx2
 from . import _operations, events
 from .errors import APIError, ConnectionFailed, problem
 
-_AGAIN = (429, 502, 503, 504)
+# The gateway did not act on it.
+_REFUSED = (429, 503)
+# It is not known whether it did.
+_UNKNOWN = (502, 504)
 
 
 class _Request:
@@ -27,17 +29,17 @@ class _Request:
         self.tried = 0
         self.wait = 0.0
         self.options = options
-        headers = self.options.setdefault("headers", {})
-        if method == "POST" and not any(name.lower() == "idempotency-key" for name in headers):
-            # The gateway acts once, however often it is asked with one key.
-            headers["Idempotency-Key"] = uuid.uuid4().hex
+        # With a key the gateway acts once, however often it is asked; without one it would act on a POST again.
+        names = [name.lower() for name in options.get("headers") or {}]
+        self.is_repeatable = method != "POST" or "idempotency-key" in names
 
     def outcome(self, answer: httpx2.Response) -> tuple[bool, Any]:
         """Whether it is over, and with what. Raises the gateway's refusal."""
         if answer.is_success:
             return True, _content(answer)
         error = problem(answer.status_code, answer.headers, _content(answer))
-        if answer.status_code not in _AGAIN or self.left <= 0:
+        may_repeat = answer.status_code in _REFUSED or (answer.status_code in _UNKNOWN and self.is_repeatable)
+        if not may_repeat or self.left <= 0:
             raise error
         self.wait = error.retry_after if error.retry_after is not None else self._backoff()
         if self.wait > 30:
@@ -45,7 +47,8 @@ class _Request:
         return False, None
 
     def failed(self, error: httpx2.HTTPError) -> None:
-        if self.left <= 0:
+        was_not_sent = isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout))
+        if self.left <= 0 or not (self.is_repeatable or was_not_sent):
             raise ConnectionFailed(str(error) or type(error).__name__) from error
         self.wait = self._backoff()
 
@@ -81,8 +84,8 @@ class Client(_operations.Operations):
     """A Parley gateway.
 
     `url` and `token` come from `PARLEY_URL` and `PARLEY_TOKEN` where they are not given. What failed on the way, and what the
-    gateway asks to be tried again, is tried `retries` times more. Close it, or use it in a `with` block. One client serves many
-    threads.
+    gateway asks to be tried again, is tried `retries` times more, but for a POST that the gateway would act on twice. Close it, or
+    use it in a `with` block. One client serves many threads.
     """
 
     def __init__(
