@@ -231,6 +231,24 @@ import Testing
     }
   }
 
+  @Test(arguments: [
+    "/../admin", "..", "/a/..", "/..?x=1", "/..#x", "/%2e%2e/admin", "/.%2E/admin", "/a%2f..%2Fadmin", "/..;x=1/admin",
+    "/..%3b/admin", "/..%5cadmin", "/..\\admin",
+  ])
+  func aHookStaysBelowItsService(path: String) async throws {
+    try await Self.perform([.answer(200, "{}")], request: { $0.path = path }) { outcome, backend, _ in
+      #expect(Self.failure(outcome)?.error == "refused")
+      #expect(backend.seen.isEmpty)
+    }
+  }
+
+  @Test(arguments: ["/a..b", "/...", "/v1..2/x", "/search?q=/../", "/%2e"])
+  func dotsThatLeadNowhereAreFine(path: String) async throws {
+    try await Self.perform([.answer(200, "{}")], request: { $0.path = path }) { _, backend, _ in
+      #expect(backend.seen.first?.uri == "/base\(path)")
+    }
+  }
+
   @Test func aFullURLNeedsNoService() async throws {
     let backend = Backend([.answer(200, "{\"x\":1}")])
     let port = try await backend.start()

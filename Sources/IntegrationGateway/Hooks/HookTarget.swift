@@ -39,14 +39,21 @@ struct HookTarget: Sendable {
     guard path.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
       return .failure(HookFailure("refused", "the hook's path holds characters that no URL has"))
     }
-    // A path must stay below the service's URL.
-    guard !path.split(separator: "/").contains("..") else {
+    guard !leavesItsPlace(path) else {
       return .failure(HookFailure("refused", "the hook's path leaves the service"))
     }
     var base = Substring(service.url)
     while base.hasSuffix("/") { base.removeLast() }
     let url = path.isEmpty ? String(base) : path.hasPrefix("/") ? base + path : "\(base)/\(path)"
     return .success(HookTarget(service: service, url: url, label: request.service))
+  }
+
+  /// Whether a path would not stay below the service's URL, however its server reads it: with `%2e` for a dot (RFC 3986 section
+  /// 6.2.2.2), `%2f` or a backslash for a slash, or parameters behind a segment.
+  private static func leavesItsPlace(_ path: String) -> Bool {
+    let plain = path.prefix { $0 != "?" && $0 != "#" }.lowercased()
+      .replacing("%2e", with: ".").replacing("%2f", with: "/").replacing("%5c", with: "/").replacing("%3b", with: ";")
+    return plain.split(whereSeparator: { $0 == "/" || $0 == "\\" }).contains { $0.prefix { $0 != ";" } == ".." }
   }
 
   /// A dialog may add headers, but not frame the message, pretend to be another session, or break out of its line.
