@@ -1,3 +1,4 @@
+import Base
 import Settings
 
 /// What the integration role is told at its start.
@@ -12,6 +13,8 @@ public struct IntegrationConfiguration: Sendable {
   public var streamBuffer = 1024
   /// Times and numbers of connections.
   public var limits = ConnectionLimits()
+  /// Takes personal data out of what the audit log is told of hooks.
+  public var redactor = Redactor([])
   /// The `Server` header.
   public var product = "Parley"
 

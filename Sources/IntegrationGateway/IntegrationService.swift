@@ -52,7 +52,8 @@ public final class IntegrationService: Sendable {
     self.logger = logger
     let access = configuration.access
     hooks = HookClient(
-      settings: configuration.settings, outbound: outbound, audit: access.audit, metrics: metrics, logger: logger)
+      settings: configuration.settings, outbound: outbound, audit: access.audit,
+      redactor: configuration.redactor, metrics: metrics, logger: logger)
     let keys =
       access.jwt.jwksURL.isEmpty
       ? nil : JWTAuthority(access.jwt, fetch: JWTAuthority.fetch(by: outbound), nowMs: access.nowMs, logger: logger)

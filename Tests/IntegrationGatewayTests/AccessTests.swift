@@ -1,5 +1,6 @@
 import AsyncHTTPClient
 import Base
+import CallLink
 import IntegrationGateway
 import NIOConcurrencyHelpers
 import NIOCore
@@ -262,6 +263,44 @@ import Testing
       let theirs = try await gateway.send(gateway.request("/v1/audit", token: acme))
       #expect(theirs.items.map { $0["object"] } == ["/v1/calls/A1/hangup"])
     }
+  @Test func hooksAreKeptWithoutWhatIsSecretInTheirURLs() async throws {
+    let keeper = try Doorkeeper()
+    let backend = Backend([.answer(200, "{}"), .answer(500, "")])
+    let port = try await backend.start()
+    var service = IntegrationSettings.Service(url: "http://127.0.0.1:\(port)/base/")
+    service.auth = .bearer(token: Secret("hidden-bearer"))
+    service.retry.maxAttempts = 1
+    var settings = IntegrationSettings()
+    settings.services = ["crm": service]
+    try await Gateway.with(settings: settings, access: keeper.access, redact: [.phone]) { gateway async throws in
+      func ask(_ service: String, url: String = "", path: String = "/on-intent") async {
+        let hook = HookRequest(
+          session: SessionID("S7"), tenant: "acme", service: service, url: url, path: path, method: "PUT",
+          headers: ["X-Key": "hidden-header"], body: ["transcript": "hidden-words"])
+        _ = await gateway.service.hooks.perform(hook)
+      }
+      await ask("crm", path: "customers/+4915112345678/tickets?key=hidden-query#hidden-part")
+      await ask("", url: "http://127.0.0.1:\(port)/direct?key=hidden-query")
+      await ask("", url: "http://user:hidden-password@127.0.0.1:\(port)/direct?key=hidden-query#hidden-part")
+
+      let kept = Array(try await keeper.trail("acme").reversed())
+      #expect(kept.map(\.outcome) == [.ok, .failed, .denied])
+      #expect(kept.map(\.status) == [200, 500, 0])
+      #expect(
+        kept.map(\.object) == [
+          "http://127.0.0.1:\(port)/base/customers/[phone]/tickets", "http://127.0.0.1:\(port)/direct",
+          "http://127.0.0.1:\(port)/direct",
+        ])
+      #expect(kept.allSatisfy { $0.actor == "gateway" && $0.action == "hook" && $0.tenant == "acme" })
+      #expect(kept.map { $0.details["service"] } == ["crm", "", ""])
+      #expect(kept.map { $0.details["error"] } == [nil, "status", "refused"])
+      #expect(kept.allSatisfy { $0.details["session_id"] == "S7" && $0.details["method"] == "PUT" })
+      #expect(!kept.contains { "\($0)".contains("hidden") })
+      #expect(try await keeper.trail("default").isEmpty, "a tenant's hooks are its own")
+    }
+    try await backend.stop()
+  }
+
   }
 
   @Test func aFloodOfDenialsIsCounted() async throws {

@@ -39,7 +39,7 @@ struct Gateway {
   /// Starts one for `body` and stops it afterwards.
   static func with(
     settings: IntegrationSettings = IntegrationSettings(), access: APIAccess? = nil, keepAlive: Duration = .seconds(15),
-    streamBuffer: Int = 1024, limits: (inout ConnectionLimits) -> Void = { _ in },
+    streamBuffer: Int = 1024, redact: [PersonalData] = [], limits: (inout ConnectionLimits) -> Void = { _ in },
     _ body: (Gateway) async throws -> Void
   ) async throws {
     var settings = settings
@@ -50,6 +50,7 @@ struct Gateway {
     if let access { configuration.access = access }
     configuration.keepAliveInterval = keepAlive
     configuration.streamBuffer = streamBuffer
+    configuration.redactor = Redactor(redact)
     limits(&configuration.limits)
     let store = try SQLSessionStore.inMemory()
     let library = try SQLDialogLibrary.inMemory()

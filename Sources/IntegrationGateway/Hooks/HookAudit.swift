@@ -5,7 +5,10 @@ import Storage
 
 extension AuditRecord {
   /// That a backend was asked: who, where and with what outcome; neither what was said nor with which credentials.
-  init(_ request: HookRequest, _ outcome: HookOutcome, _ settings: IntegrationSettings, atMs: Int64) {
+  /// - Parameter redactor: takes what a caller said or keyed in out of the path, for the audit log is never forgotten.
+  init(
+    _ request: HookRequest, _ outcome: HookOutcome, _ settings: IntegrationSettings, redactor: Redactor, atMs: Int64
+  ) {
     let service = settings.services[request.service]
     var details: [String: Value] = [
       "session_id": .string(request.session.value), "service": .string(request.service),
@@ -35,11 +38,13 @@ extension AuditRecord {
     }
     self.init(
       atMs: atMs, tenant: request.tenant, actor: "gateway", action: "hook",
-      object: Self.address(request, service), outcome: kind, status: answered, details: details)
+      object: Self.address(request, service, redactor), outcome: kind, status: answered, details: details)
   }
 
   /// The URL without what may be secret in it: user, query and fragment.
-  private static func address(_ request: HookRequest, _ service: IntegrationSettings.Service?) -> String {
+  private static func address(
+    _ request: HookRequest, _ service: IntegrationSettings.Service?, _ redactor: Redactor
+  ) -> String {
     let isWhole = request.url.hasPrefix("http://") || request.url.hasPrefix("https://")
     var text = isWhole ? request.url : request.url.isEmpty ? request.path : request.url
     if !isWhole, let service {
@@ -48,10 +53,10 @@ extension AuditRecord {
       text = service.type == .mcp ? service.url : text.hasPrefix("/") ? base + text : "\(base)/\(text)"
     }
     text = String(text.prefix { $0 != "?" && $0 != "#" })
-    guard let scheme = text.firstRange(of: "://") else { return text }
+    guard let scheme = text.firstRange(of: "://") else { return redactor.redact(text) }
     let rest = text[scheme.upperBound...]
     let authority = rest.prefix { $0 != "/" }
-    guard let at = authority.lastIndex(of: "@") else { return text }
-    return String(text[..<scheme.upperBound] + rest[rest.index(after: at)...])
+    let host = authority.lastIndex(of: "@").map { authority[authority.index(after: $0)...] } ?? authority
+    return text[..<scheme.upperBound] + host + redactor.redact(String(rest[authority.endIndex...]))
   }
 }

@@ -25,13 +25,18 @@ final class HookClient: IntegrationHop {
   private let logger: Logger
   private let tools: MCPClient
   private let audit: AuditLog?
+  private let redactor: Redactor
 
-  /// - Parameter audit: is told of every hook, without secrets; nil: nobody is.
+  /// - Parameters:
+  ///   - audit: is told of every hook, without secrets; nil: nobody is.
+  ///   - redactor: of what the audit log is told.
   init(
-    settings: IntegrationSettings, outbound: OutboundClient, audit: AuditLog?, metrics: VoiceMetrics, logger: Logger
+    settings: IntegrationSettings, outbound: OutboundClient, audit: AuditLog?, redactor: Redactor,
+    metrics: VoiceMetrics, logger: Logger
   ) {
     self.settings = settings
     self.audit = audit
+    self.redactor = redactor
     self.metrics = metrics
     self.logger = logger
     client = ServiceClient(outbound: outbound, wallClock: WallClock.nowMilliseconds)
@@ -52,7 +57,8 @@ final class HookClient: IntegrationHop {
 
   func perform(_ request: HookRequest) async -> HookOutcome {
     let outcome = await ask(request)
-    if let audit { audit.record(AuditRecord(request, outcome, settings, atMs: WallClock.nowMilliseconds())) }
+    audit?.record(
+      AuditRecord(request, outcome, settings, redactor: redactor, atMs: WallClock.nowMilliseconds()))
     return outcome
   }
 

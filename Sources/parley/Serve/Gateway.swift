@@ -107,6 +107,7 @@ final class Gateway: Sendable {
     access.audit = audit
     access.trail = audit == nil ? nil : AuditStore(stores.database)
     var integrationConfiguration = IntegrationConfiguration(settings: settings.integration, access: access)
+    integrationConfiguration.redactor = Redactor(settings.security.redact)
     integrationConfiguration.product = "Parley/\(Build.version)"
     let integration = IntegrationService(
       configuration: integrationConfiguration, eventLog: store, directory: store, commands: commands,
