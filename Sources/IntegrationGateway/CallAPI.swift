@@ -28,7 +28,7 @@ final class CallAPI: Sendable {
   let logger: Logger
   let streams: EventStreams
   private let traffic: Traffic
-  private let gate: Gatekeeper
+  let gate: Gatekeeper
   private let trail: AccessTrail
   private let sockets = OpenSockets()
   private let origins: AllowedOrigins
@@ -141,7 +141,7 @@ final class CallAPI: Sendable {
     return APIProblem(.internalServerError, "internal", "the request failed; the log says why")
   }
 
-  private static func peer(_ channel: any Channel) -> String { channel.remoteAddress?.ipAddress ?? "" }
+  static func peer(_ channel: any Channel) -> String { channel.remoteAddress?.ipAddress ?? "" }
 
   private func route(
     _ request: Request, _ channel: any Channel, _ visit: inout AccessTrail.Visit

@@ -137,6 +137,28 @@ import Testing
     }
   }
 
+  @Test(.timeLimit(.minutes(1))) func anEventStreamEndsWithItsToken() async throws {
+    let keeper = try Doorkeeper()
+    let revoked = try await keeper.token(.viewer), expiring = try await keeper.token(.viewer, expiresInMs: 60_000)
+    try await Gateway.with(access: keeper.access, keepAlive: .milliseconds(20)) { gateway async throws in
+      let response = try await HTTPClient.shared.execute(
+        gateway.request("/v1/calls/events", token: revoked), timeout: .seconds(60))
+      let stream = EventReader(response.body)
+      #expect(try await stream.untilLive().isEmpty)
+      let socket = try await SocketPeer(gateway, "/v1/calls/events", token: expiring)
+      #expect(await socket.message()?.text == "{\"control\":\"live\"}")
+
+      let record = try #require(try await keeper.store.find(revoked, nowMs: keeper.nowMs.withLockedValue { $0 }))
+      _ = try await keeper.store.revoke(record.id, tenant: "default", nowMs: 1)
+      var last: String?
+      while let block = try await stream.next() { last = block.comment }
+      #expect(last == "the token is not valid any more")
+
+      keeper.nowMs.withLockedValue { $0 += 60_000 }
+      #expect(await socket.message()?.code == 1008)
+    }
+  }
+
   // MARK: Roles and tenants
 
   @Test func aRoleThatDoesNotDoIsNamed() async throws {
@@ -241,28 +263,6 @@ import Testing
     }
   }
 
-  @Test func theAuditLogIsPagedFilteredAndOfOneTenant() async throws {
-    let keeper = try Doorkeeper()
-    let acme = try await keeper.token(.admin, tenant: "acme")
-    try await Gateway.with(access: keeper.access) { gateway async throws in
-      for i in 1...5 { _ = try await gateway.post("/v1/calls/S\(i)/hangup", "{}") }
-      _ = try await gateway.send(gateway.request("/v1/calls/A1/hangup", method: .POST, token: acme))
-      let first = try await gateway.get("/v1/audit?limit=3")
-      #expect(
-        first.items.map { $0["object"] } == ["/v1/calls/S5/hangup", "/v1/calls/S4/hangup", "/v1/calls/S3/hangup"])
-      let cursor = try #require(first.json["next_cursor"]?.stringValue)
-      let second = try await gateway.get("/v1/audit?limit=3&cursor=\(cursor)")
-      #expect(second.items.map { $0["object"] } == ["/v1/calls/S2/hangup", "/v1/calls/S1/hangup"])
-      #expect(second.json["next_cursor"] == .null)
-      #expect(try await gateway.get("/v1/audit?outcome=denied").items.isEmpty)
-      #expect(try await gateway.get("/v1/audit?from=2100-01-01T00:00:00Z").items.isEmpty)
-      #expect(try await gateway.get("/v1/audit?to=2100-01-01T00:00:00Z").items.count == 5)
-      for wrong in ["from=yesterday", "cursor=x", "outcome=fine"] {
-        #expect(try await gateway.get("/v1/audit?\(wrong)").status == 400)
-      }
-      let theirs = try await gateway.send(gateway.request("/v1/audit", token: acme))
-      #expect(theirs.items.map { $0["object"] } == ["/v1/calls/A1/hangup"])
-    }
   @Test func hooksAreKeptWithoutWhatIsSecretInTheirURLs() async throws {
     let keeper = try Doorkeeper()
     let backend = Backend([.answer(200, "{}"), .answer(500, "")])
@@ -301,6 +301,28 @@ import Testing
     try await backend.stop()
   }
 
+  @Test func theAuditLogIsPagedFilteredAndOfOneTenant() async throws {
+    let keeper = try Doorkeeper()
+    let acme = try await keeper.token(.admin, tenant: "acme")
+    try await Gateway.with(access: keeper.access) { gateway async throws in
+      for i in 1...5 { _ = try await gateway.post("/v1/calls/S\(i)/hangup", "{}") }
+      _ = try await gateway.send(gateway.request("/v1/calls/A1/hangup", method: .POST, token: acme))
+      let first = try await gateway.get("/v1/audit?limit=3")
+      #expect(
+        first.items.map { $0["object"] } == ["/v1/calls/S5/hangup", "/v1/calls/S4/hangup", "/v1/calls/S3/hangup"])
+      let cursor = try #require(first.json["next_cursor"]?.stringValue)
+      let second = try await gateway.get("/v1/audit?limit=3&cursor=\(cursor)")
+      #expect(second.items.map { $0["object"] } == ["/v1/calls/S2/hangup", "/v1/calls/S1/hangup"])
+      #expect(second.json["next_cursor"] == .null)
+      #expect(try await gateway.get("/v1/audit?outcome=denied").items.isEmpty)
+      #expect(try await gateway.get("/v1/audit?from=2100-01-01T00:00:00Z").items.isEmpty)
+      #expect(try await gateway.get("/v1/audit?to=2100-01-01T00:00:00Z").items.count == 5)
+      for wrong in ["from=yesterday", "cursor=x", "outcome=fine"] {
+        #expect(try await gateway.get("/v1/audit?\(wrong)").status == 400)
+      }
+      let theirs = try await gateway.send(gateway.request("/v1/audit", token: acme))
+      #expect(theirs.items.map { $0["object"] } == ["/v1/calls/A1/hangup"])
+    }
   }
 
   @Test func aFloodOfDenialsIsCounted() async throws {

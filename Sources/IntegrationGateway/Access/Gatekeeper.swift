@@ -62,6 +62,17 @@ final class Gatekeeper: Sendable {
     return principal
   }
 
+  /// Whether the token of an `Authorization` header that was admitted is still good. Where that cannot be said now, it is.
+  func stillAdmits(_ authorization: String?, peer: String) async -> Bool {
+    guard let authorization else { return false }
+    do {
+      _ = try await identify(authorization, peer: peer)
+      return true
+    } catch {
+      return error.status != .unauthorized
+    }
+  }
+
   /// RFC 6750 section 3.
   private static let challenge = "Bearer realm=\"parley\""
 

@@ -61,7 +61,7 @@ final class EventHub: Sendable {
   }
 
   private let log: any EventLog
-  private let keepAlive: Duration
+  let keepAlive: Duration
   private let limit: Int
   private let seats: Int
   private let state = NIOLockedValueBox(State())
@@ -131,7 +131,7 @@ final class EventHub: Sendable {
     endAll(.stopping, floors)
   }
 
-  private func end(_ seat: Seat, _ reason: StreamEnd) {
+  func end(_ seat: Seat, _ reason: StreamEnd) {
     seat.floor.loop.execute { seat.floor.outlets.value[seat.id]?.end(reason) }
   }
 

@@ -61,6 +61,8 @@ enum StreamEnd: String, Sendable {
   /// It lags behind by more than its buffer.
   case slow
   case stopping
+  /// Its token is not valid any more.
+  case denied
   /// The log let go of us: we were too slow for it, or it closed.
   case log
   /// The connection is over.

@@ -45,12 +45,17 @@ extension CallAPI {
     .stream(
       try await streams.open(
         EventRoutes.filter(request.query, tenant: request.principal.tenant), start: try EventRoutes.start(request),
-        channel: request.channel))
+        channel: request.channel, isWelcome: isWelcome(request)))
   }
 
   func serveEvents(_ request: APIRequest, _ socket: APISocket) async throws {
     try await streams.serve(
       EventRoutes.filter(request.query, tenant: request.principal.tenant), start: try EventRoutes.start(request),
-      socket: socket)
+      socket: socket, isWelcome: isWelcome(request))
+  }
+
+  private func isWelcome(_ request: APIRequest) -> @Sendable () async -> Bool {
+    let token = request.headers[.authorization], peer = Self.peer(request.channel)
+    return { [gate] in await gate.stillAdmits(token, peer: peer) }
   }
 }

@@ -39,7 +39,10 @@ final class EventStreams: Sendable {
 
   // MARK: Server-sent events
 
-  func open(_ filter: EventFilter, start: Start, channel: any Channel) async throws -> ResponseBody {
+  /// - Parameter isWelcome: whether the reader's token is still good: asked as often as an idle stream says that it lives.
+  func open(
+    _ filter: EventFilter, start: Start, channel: any Channel, isWelcome: @escaping @Sendable () async -> Bool
+  ) async throws -> ResponseBody {
     guard !hub.isFull else { throw Self.full }
     return ResponseBody { [self] writer in
       guard traffic.enter() else { return try await writer.finish(nil) }
@@ -48,7 +51,11 @@ final class EventStreams: Sendable {
         try await writer.write(ByteBuffer(string: Self.farewell(.stopping)))
         return try await writer.finish(nil)
       }
-      defer { hub.leave(seat) }
+      let watch = watch(seat, isWelcome)
+      defer {
+        watch.cancel()
+        hub.leave(seat)
+      }
       // Two seconds before a client comes back.
       try await writer.write(ByteBuffer(string: "retry: 2000\n\n"))
       var record = RecordReader(log: log, tenant: filter.tenant, hub: hub, seat: seat, start: start)
@@ -67,6 +74,7 @@ final class EventStreams: Sendable {
   private static func farewell(_ reason: StreamEnd) -> String {
     switch reason {
     case .stopping, .gone: ": the gateway is stopping\n\n"
+    case .denied: ": the token is not valid any more\n\n"
     case .slow, .log:
       // No id: the client's Last-Event-ID stays where it was, so that it resumes without loss.
       "event: stream_overflow\ndata: {\"detail\":\"the reader was too slow; reconnect with Last-Event-ID\"}\n\n"
@@ -77,11 +85,17 @@ final class EventStreams: Sendable {
 
   /// Each event is one text; what has a member `control` is about the stream itself. The client may send a new filter:
   /// `{"event_types": [], "session_id": "", "dialog_name": ""}`, all optional.
-  func serve(_ filter: EventFilter, start: Start, socket: APISocket) async throws {
+  func serve(
+    _ filter: EventFilter, start: Start, socket: APISocket, isWelcome: @escaping @Sendable () async -> Bool
+  ) async throws {
     guard let seat = hub.sit(socket.channel, filter: filter, format: .socket) else {
       return await socket.close(code: 1013, reason: Self.full.detail)
     }
-    defer { hub.leave(seat) }
+    let watch = watch(seat, isWelcome)
+    defer {
+      watch.cancel()
+      hub.leave(seat)
+    }
     var record = RecordReader(log: log, tenant: filter.tenant, hub: hub, seat: seat, start: start)
     while let page = try await record.next() {
       for event in page where filter.takes(event) { try await socket.send(text: EncodedEvent(event).json) }
@@ -92,6 +106,7 @@ final class EventStreams: Sendable {
     switch try await ending(of: seat) {
     case .slow, .log: await socket.close(code: 1008, reason: "the reader was too slow; reconnect with last_event_id")
     case .stopping: await socket.close(code: 1001, reason: "the gateway is stopping")
+    case .denied: await socket.close(code: 1008, reason: "the token is not valid any more")
     case .gone: break
     }
     await filters
@@ -117,6 +132,16 @@ final class EventStreams: Sendable {
   }
 
   // MARK: Both
+
+  /// Ends the stream of a reader whose token has expired or was revoked: nobody reads on by a door that opened once.
+  private func watch(_ seat: EventHub.Seat, _ isWelcome: @escaping @Sendable () async -> Bool) -> Task<Void, Never> {
+    Task { [hub] in
+      while !Task.isCancelled {
+        do { try await Task.sleep(for: hub.keepAlive) } catch { return }
+        if await !isWelcome() { return hub.end(seat, .denied) }
+      }
+    }
+  }
 
   private func ending(of seat: EventHub.Seat) async throws -> StreamEnd {
     let reason = try await seat.ended.get()
