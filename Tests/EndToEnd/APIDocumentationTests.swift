@@ -64,7 +64,48 @@ import Testing
   private static let configuration = """
     integration:
       outbound: { allow_private: [127.0.0.0/8] }
+      webhooks: { max_attempts: 1 }
     """
+
+  /// Whatever the gateway can be asked is asked by a command of a page, which is run above, or by a program that it shows.
+  @Test func everyOperationHasAnExample() throws {
+    let gateway = try Gateway()
+    let description = try JSONSerialization.jsonObject(
+      with: Data(try gateway.api("GET", "/openapi.json", token: nil).text.utf8))
+    let paths = try #require((description as? [String: Any])?["paths"] as? [String: [String: Any]])
+    var missing: Set<String> = []
+    for (path, methods) in paths { for method in methods.keys { missing.insert("\(method.uppercased()) \(path)") } }
+    #expect(missing.count > 50)
+    for name in Self.pages {
+      let page = DocumentedPage(try String(contentsOfFile: "\(Tools.root)/docs/api/\(name)", encoding: .utf8))
+      for block in page.blocks {
+        if block.language == "console" {
+          for command in block.commands { missing.subtract(Self.operations(command.command, Array(paths.keys))) }
+        } else {
+          missing = missing.filter { !block.text.contains($0.split(separator: " ")[1]) }
+        }
+      }
+    }
+    #expect(missing.isEmpty, "docs/api shows no example of \(missing.sorted().joined(separator: ", "))")
+  }
+
+  /// What a command of curl asks for, as `GET /v1/calls/{id}`.
+  private static func operations(_ command: String, _ paths: [String]) -> [String] {
+    let hasBody = [" -d ", " -F ", " --data-binary "].contains { command.contains($0) }
+    let method = command.firstMatch(of: /-X ([A-Z]+)/).map { String($0.1) } ?? (hasBody ? "POST" : "GET")
+    // `$CALL` and `$(cat id)` stand for names.
+    return command.matches(of: /\$PARLEY_URL((?:\$\([^)]*\)|[^"'\s?|])+)/).compactMap { match in
+      let asked = match.1.split(separator: "/")
+      func names(_ path: String) -> Bool {
+        let segments = path.split(separator: "/")
+        return segments.count == asked.count
+          && zip(segments, asked).allSatisfy { $0.hasPrefix("{") || $0 == $1 }
+      }
+      // The more of it is literal, the shorter is the list of its parameters.
+      let path = paths.filter(names).min { a, b in a.count { $0 == "{" } < b.count { $0 == "{" } }
+      return path.map { "\(method) \($0)" }
+    }
+  }
 
   /// Whether `text` is `pattern`, in which `...` stands for anything.
   private static func matches(_ text: String, _ pattern: String) -> Bool {
