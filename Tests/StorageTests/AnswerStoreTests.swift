@@ -4,8 +4,9 @@ import Testing
 
 /// Answers by `Idempotency-Key`: once, per tenant, across restarts, for a day.
 @Suite struct AnswerStoreTests {
-  @Test func aRequestIsNewOnce() async throws {
-    let database = try SQLiteDatabase.inMemory()
+  @Test(arguments: Backend.allCases)
+  func aRequestIsNewOnce(backend: Backend) async throws {
+    let stores = try await backend.open(), database = stores.database
     let store = AnswerStore(database)
     #expect(try await store.begin("k", tenant: "a", digest: "d", nowMs: 0) == .new)
     #expect(try await store.begin("k", tenant: "a", digest: "d", nowMs: 1000) == .underWay)
@@ -17,18 +18,25 @@ import Testing
     let after = AnswerStore(database)
     #expect(try await after.begin("k", tenant: "a", digest: "d", nowMs: 2000) == .same(["x": 1], status: 201))
     #expect(try await after.begin("k", tenant: "a", digest: "d", nowMs: AnswerStore.keptMs + 1) == .new)
+    await stores.close()
   }
 
-  @Test func aRequestThatFailedMayComeAgain() async throws {
-    let store = AnswerStore(try SQLiteDatabase.inMemory())
+  @Test(arguments: Backend.allCases)
+  func aRequestThatFailedMayComeAgain(backend: Backend) async throws {
+    let stores = try await backend.open()
+    let store = AnswerStore(stores.database)
     #expect(try await store.begin("k", tenant: "a", digest: "d", nowMs: 0) == .new)
     try await store.forget("k", tenant: "a")
     #expect(try await store.begin("k", tenant: "a", digest: "e", nowMs: 0) == .new)
+    await stores.close()
   }
 
-  @Test func aRequestThatACrashCutOffIsNotDoneTwice() async throws {
-    let store = AnswerStore(try SQLiteDatabase.inMemory())
+  @Test(arguments: Backend.allCases)
+  func aRequestThatACrashCutOffIsNotDoneTwice(backend: Backend) async throws {
+    let stores = try await backend.open()
+    let store = AnswerStore(stores.database)
     #expect(try await store.begin("k", tenant: "a", digest: "d", nowMs: 0) == .new)
     #expect(try await store.begin("k", tenant: "a", digest: "d", nowMs: AnswerStore.longestMs + 1) == .unknown)
+    await stores.close()
   }
 }

@@ -1,0 +1,44 @@
+import Base
+import Storage
+import Testing
+
+/// Which processes live, and what becomes of the sessions of the others.
+@Suite struct InstanceLeaseTests {
+  @Test(arguments: Backend.allCases)
+  func sessionsOfAProcessThatIsGoneAreEndedOnceItCanBeJudged(backend: Backend) async throws {
+    let stores = try await backend.open(), database = stores.database
+    func silence() async throws { try await database.write { _ = try $0.run("UPDATE instances SET seen_at_ms = 1") } }
+    let gone = InstanceLease(database, nowMs: 1, logger: quiet),
+      judge = InstanceLease(database, nowMs: 2, logger: quiet)
+    let sessions = SQLSessionStore(database, instance: gone.id, logger: quiet)
+    let start = Instant.zero
+    try await gone.beat(at: start)
+    sessions.put(summary("a", startedAtMs: 1))
+    sessions.append(event(1, session: "a", type: "call_started"))
+    await sessions.flush()
+
+    // A process judges others once its own word has stood for as long as theirs may be missing.
+    try await judge.beat(at: start)
+    try await judge.beat(at: start + .seconds(20))
+    try await silence()
+    try await judge.beat(at: start + .seconds(25))
+    #expect(try await sessions.openSessions().count == 1, "too early to judge")
+    try await gone.beat(at: start + .seconds(30))
+    try await judge.beat(at: start + .seconds(35))
+    #expect(try await sessions.openSessions().count == 1, "it has spoken again")
+    try await silence()
+    try await judge.beat(at: start + .seconds(45))
+    #expect(try await sessions.openSessions().isEmpty)
+    let record = try await sessions.events(of: SessionID("a"), tenant: nil, after: 0, limit: 9)
+    #expect(record.map(\.type) == ["call_started", "call_terminated"])
+
+    // After a time without the database nobody is judged at once.
+    sessions.put(summary("b", startedAtMs: 1))
+    await sessions.flush()
+    try await silence()
+    try await judge.beat(at: start + .seconds(300))
+    #expect(try await sessions.openSessions().map(\.session.value) == ["b"])
+    await sessions.close()
+    await stores.close()
+  }
+}
