@@ -12,22 +12,16 @@ import Worker
 
 let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-/// A database that says of itself that other processes use it too.
-struct SharedDatabase: SQLDatabase {
-  let database: SQLiteDatabase
-  var dialect: SQLDialect { .postgres }
-
-  func read<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
-    try await database.read(body)
-  }
-  func write<T: Sendable>(_ body: @escaping @Sendable (any SQLConnection) throws -> T) async throws -> T {
-    try await database.write(body)
-  }
+/// The databases that deliveries are shown on.
+enum Backend: String, CaseIterable, Sendable {
+  case sqlite, postgres
 }
 
 /// A record, webhooks, and one receiver that answers as a test says.
 struct Site {
-  let database: SQLiteDatabase
+  /// The database as another process has it: with connections of its own where it is PostgreSQL.
+  let openDatabase: @Sendable () -> any SQLDatabase
+  let database: any SQLDatabase
   let store: WebhookStore
   let ledger: WebhookLedger
   let receiver: ScriptedHTTPServer
@@ -39,7 +33,8 @@ struct Site {
     var timing = DeliveryTiming()
     timing.look = .milliseconds(50)
     timing.renewal = .milliseconds(50)
-    timing.validity = .milliseconds(2000)
+    // However busy the machine is, nobody is taken for dead who lives.
+    timing.validity = .seconds(60)
     return timing
   }()
   static let secret = Secret("whsec_test")
@@ -47,8 +42,19 @@ struct Site {
     settings: OutboundSettings(allowPrivate: [OutboundRule("127.0.0.0/8")].compactMap { $0 }),
     group: MultiThreadedEventLoopGroup.singleton, logger: quiet)
 
-  init(_ answer: @escaping @Sendable (ScriptedHTTPServer.Request) -> [ScriptedHTTPServer.Step]) async throws {
-    database = try SQLiteDatabase.inMemory()
+  init(
+    _ backend: Backend, _ answer: @escaping @Sendable (ScriptedHTTPServer.Request) -> [ScriptedHTTPServer.Step]
+  ) async throws {
+    switch backend {
+    case .sqlite:
+      let database = try SQLiteDatabase.inMemory()
+      openDatabase = { database }
+    case .postgres:
+      let url = try PostgresServer.running().makeDatabase()
+      _ = try await DatabaseStores.migrate(sqlite: nil, postgres: url, isDryRun: false, nowMs: 1)
+      openDatabase = { PostgresDatabase(url: url) }
+    }
+    database = openDatabase()
     store = WebhookStore(database)
     ledger = WebhookLedger(database)
     receiver = ScriptedHTTPServer(answer)
@@ -79,9 +85,9 @@ struct Site {
   func delivering(
     policy: DeliveryPolicy = DeliveryPolicy(
       maxAttempts: 3, backoffInitial: .milliseconds(5), backoffMax: .milliseconds(20)),
-    timeout: Duration = .seconds(5), shared: Bool = false, _ body: () async throws -> Void
+    timeout: Duration = .seconds(5), _ body: () async throws -> Void
   ) async throws {
-    let task = deliverer(policy: policy, timeout: timeout, shared: shared)
+    let task = deliverer(policy: policy, timeout: timeout)
     do {
       try await body()
     } catch {
@@ -94,27 +100,15 @@ struct Site {
   }
 
   func deliverer(
-    policy: DeliveryPolicy = DeliveryPolicy(), timeout: Duration = .seconds(5), shared: Bool = false,
+    policy: DeliveryPolicy = DeliveryPolicy(), timeout: Duration = .seconds(5), timing: DeliveryTiming = Self.timing,
     owner: String = "P1"
   ) -> Task<Void, Never> {
     let deliverer = WebhookDeliverer(
-      database: shared ? SharedDatabase(database: database) : database, store: store,
+      database: openDatabase(), store: store,
       newEvents: { AsyncStream { _ in } },
       sender: WebhookSender(client: Self.outbound, product: "test", nowMs: { WallClock.nowMilliseconds() }),
-      policy: policy, timeout: timeout, timing: Self.timing, owner: owner, metrics: metrics, logger: quiet)
+      policy: policy, timeout: timeout, timing: timing, owner: owner, metrics: metrics, logger: quiet)
     return Task { await deliverer.run() }
-  }
-
-  /// Waits until something holds, half a minute at most.
-  func eventually(_ what: String, _ isMet: () async throws -> Bool) async throws {
-    let end = Instant.monotonic() + .seconds(30)
-    while try await !isMet() {
-      guard Instant.monotonic() < end else {
-        Issue.record("never: \(what)")
-        return
-      }
-      try await Task.sleep(for: .milliseconds(10))
-    }
   }
 
   /// What the receiver was sent, as session and sequence.

@@ -14,8 +14,9 @@ import Worker
       settled: [], dead: [], deliveries: [])
   }
 
-  @Test func whoLostAWebhookChangesNothingMore() async throws {
-    let site = try await Site { _ in ok }
+  @Test(arguments: Backend.allCases)
+  func whoLostAWebhookChangesNothingMore(backend: Backend) async throws {
+    let site = try await Site(backend) { _ in ok }
     try await site.store.create(site.webhook())
     try await site.record("S1", 1...5)
     let standing = try #require(try await site.ledger.webhooks().first?.standing)
@@ -38,8 +39,9 @@ import Worker
     #expect(try await site.database.read { try WebhookLedger.firstOwedPlace($0) } == nil, "what is off is owed nothing")
   }
 
-  @Test func theHistoryIsBoundedByAgeAndByCount() async throws {
-    let site = try await Site { _ in ok }
+  @Test(arguments: Backend.allCases)
+  func theHistoryIsBoundedByAgeAndByCount(backend: Backend) async throws {
+    let site = try await Site(backend) { _ in ok }
     try await site.store.create(site.webhook())
     func attempt(_ number: Int, atMs: Int64) -> WebhookDelivery {
       WebhookDelivery(
@@ -55,8 +57,9 @@ import Worker
     #expect(try await site.store.deliveries(of: "W1", limit: 5000, before: nil).isEmpty)
   }
 
-  @Test func aTenantHasALimitedNumberOfWebhooks() async throws {
-    let site = try await Site { _ in ok }
+  @Test(arguments: Backend.allCases)
+  func aTenantHasALimitedNumberOfWebhooks(backend: Backend) async throws {
+    let site = try await Site(backend) { _ in ok }
     for number in 0..<WebhookLimits.perTenant { try await site.store.create(site.webhook("W\(number)")) }
     await #expect(throws: StorageError.self) { try await site.store.create(site.webhook("more")) }
     var other = site.webhook("other")
@@ -64,8 +67,9 @@ import Worker
     try await site.store.create(other)
   }
 
-  @Test func skippingLeavesNothingOwed() async throws {
-    let site = try await Site { _ in ok }
+  @Test(arguments: Backend.allCases)
+  func skippingLeavesNothingOwed(backend: Backend) async throws {
+    let site = try await Site(backend) { _ in ok }
     try await site.store.create(site.webhook())
     try await site.record("S1", 1...5)
     _ = try await site.store.update("W1", tenant: "default", nowMs: 2, skipsMissed: true) { _ in }
@@ -74,12 +78,13 @@ import Worker
     #expect(site.received.map(\.sequence) == [6])
   }
 
-  @Test func aJobRunsOncePerIntervalWhoeverIsFirst() async throws {
-    let site = try await Site { _ in ok }
+  @Test(arguments: Backend.allCases)
+  func aJobRunsOncePerIntervalWhoeverIsFirst(backend: Backend) async throws {
+    let site = try await Site(backend) { _ in ok }
     let runs = NIOLockedValueBox(0)
     let job = Job("test", every: .seconds(10)) { _ in runs.withLockedValue { $0 += 1 } }
     let runners = ["P1", "P2"].map { owner in
-      JobRunner(database: site.database, jobs: [job], owner: owner, metrics: site.metrics, logger: quiet)
+      JobRunner(database: site.openDatabase(), jobs: [job], owner: owner, metrics: site.metrics, logger: quiet)
     }
     for nowMs in [1_000, 1_500, 10_999, 11_000, 11_001] as [Int64] {
       for runner in runners { _ = try await runner.attempt(job, nowMs: nowMs) }

@@ -387,6 +387,7 @@ public actor WebhookDeliverer {
     logger.warning("a webhook was disabled", metadata: ["webhook": "\(id)", "reason": "\(reason)"])
     let last = checkpoint(of: id, Instant.monotonic())
     endpoints[id] = nil
+    underWay += 1
     Task { [ledger, logger] in
       let nowMs = WallClock.nowMilliseconds()
       do {
@@ -396,6 +397,7 @@ public actor WebhookDeliverer {
         // It is still on: whoever takes it next comes to the same end.
         logger.error("a webhook could not be disabled", metadata: ["webhook": "\(id)", "error": "\(error)"])
       }
+      self.underWay -= 1
       self.lookSoon()
     }
   }
