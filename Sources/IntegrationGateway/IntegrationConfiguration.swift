@@ -15,6 +15,8 @@ public struct IntegrationConfiguration: Sendable {
   public var limits = ConnectionLimits()
   /// Takes personal data out of what the audit log is told of hooks.
   public var redactor = Redactor([])
+  /// Monotonic: what circuit breakers and rate limits of services go by.
+  public var clock: @Sendable () -> Instant = Instant.monotonic
   /// The `Server` header.
   public var product = "Parley"
 

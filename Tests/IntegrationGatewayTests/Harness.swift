@@ -39,7 +39,8 @@ struct Gateway {
   /// Starts one for `body` and stops it afterwards.
   static func with(
     settings: IntegrationSettings = IntegrationSettings(), access: APIAccess? = nil, keepAlive: Duration = .seconds(15),
-    streamBuffer: Int = 1024, redact: [PersonalData] = [], limits: (inout ConnectionLimits) -> Void = { _ in },
+    streamBuffer: Int = 1024, redact: [PersonalData] = [], clock: @escaping @Sendable () -> Instant = Instant.monotonic,
+    limits: (inout ConnectionLimits) -> Void = { _ in },
     _ body: (Gateway) async throws -> Void
   ) async throws {
     var settings = settings
@@ -51,6 +52,7 @@ struct Gateway {
     configuration.keepAliveInterval = keepAlive
     configuration.streamBuffer = streamBuffer
     configuration.redactor = Redactor(redact)
+    configuration.clock = clock
     limits(&configuration.limits)
     let store = try SQLSessionStore.inMemory()
     let library = try SQLDialogLibrary.inMemory()

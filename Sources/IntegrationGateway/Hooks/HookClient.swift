@@ -32,6 +32,7 @@ final class HookClient: IntegrationHop {
   ///   - redactor: of what the audit log is told.
   init(
     settings: IntegrationSettings, outbound: OutboundClient, audit: AuditLog?, redactor: Redactor,
+    clock: @escaping @Sendable () -> Instant,
     metrics: VoiceMetrics, logger: Logger
   ) {
     self.settings = settings
@@ -40,7 +41,7 @@ final class HookClient: IntegrationHop {
     self.metrics = metrics
     self.logger = logger
     client = ServiceClient(outbound: outbound, wallClock: WallClock.nowMilliseconds)
-    gate = ServiceGate(settings, metrics: metrics)
+    gate = ServiceGate(settings, metrics: metrics, clock: clock)
     tools = MCPClient(client: client, metrics: metrics, logger: logger)
   }
 

@@ -21,10 +21,7 @@ final class ServiceGate: Sendable {
   private let metrics: VoiceMetrics
   private let clock: @Sendable () -> Instant
 
-  init(
-    _ settings: IntegrationSettings, metrics: VoiceMetrics,
-    clock: @escaping @Sendable () -> Instant = Instant.monotonic
-  ) {
+  init(_ settings: IntegrationSettings, metrics: VoiceMetrics, clock: @escaping @Sendable () -> Instant) {
     self.metrics = metrics
     self.clock = clock
     var services: [String: Service] = [:]
