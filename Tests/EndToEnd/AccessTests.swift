@@ -1,4 +1,5 @@
 import Foundation
+import ScriptedServers
 import Testing
 
 /// Tokens and the audit log as people use them: on the command line, beside a gateway that runs.
@@ -7,12 +8,14 @@ import Testing
     try Tools.run(
       Tools.parley, arguments,
       environment: [
-        "VG_STORAGE_DATABASE": "sqlite://\(gateway.folder)/parley.db", "PARLEY_CONFIG": "\(gateway.folder)/config.yaml",
+        "VG_STORAGE_DATABASE": gateway.database, "VG_STORAGE_DATA_DIR": gateway.folder,
+        "PARLEY_CONFIG": "\(gateway.folder)/config.yaml",
       ])
   }
 
-  @Test func aTokenOfTheCommandLineOpensTheAPIOfItsTenantUntilItIsRevoked() throws {
-    let gateway = try Gateway()
+  @Test(arguments: Database.allCases)
+  func aTokenOfTheCommandLineOpensTheAPIOfItsTenantUntilItIsRevoked(database: Database) throws {
+    let gateway = try Gateway(database: try database.address())
     let made = try parley(
       gateway, "token", "create", "board", "--role", "viewer", "--tenant", "acme", "--expires", "1h")
     #expect(made.status == 0, "\(made.errors)")
@@ -37,8 +40,9 @@ import Testing
     gateway.stop()
   }
 
-  @Test func anAuditLogThatSomebodyWroteInIsFoundOut() throws {
-    let gateway = try Gateway()
+  @Test(arguments: Database.allCases)
+  func anAuditLogThatSomebodyWroteInIsFoundOut(database: Database) throws {
+    let gateway = try Gateway(database: try database.address())
     for _ in 1...3 { _ = try gateway.api("POST", "/v1/calls/x/hangup", body: "{}") }
     _ = try gateway.api("GET", "/v1/calls", token: "wrong-token-0123456789")
     let listed = try gateway.api("GET", "/v1/audit")
@@ -47,22 +51,35 @@ import Testing
     let intact = try parley(gateway, "audit", "verify")
     #expect(intact.status == 0 && intact.output.contains("intact"), "\(intact.output)\(intact.errors)")
 
+    let guards =
+      switch database {
+      case .sqlite: ["DROP TRIGGER audit_no_update", "DROP TRIGGER audit_no_delete"]
+      case .postgres: ["DROP TRIGGER audit_no_change ON audit"]
+      }
+    try database.run(guards, on: gateway)
     for (statement, word) in [
       ("UPDATE audit SET actor = 'nobody' WHERE sequence = 2", "changed"),
       ("DELETE FROM audit WHERE sequence = 3", "record 3: missing"),
       ("DELETE FROM audit WHERE sequence > 3", "missing at the end"),
     ] {
-      let script = """
-        import sqlite3
-        db = sqlite3.connect("\(gateway.folder)/parley.db")
-        for name in ("audit_no_update", "audit_no_delete"): db.execute("DROP TRIGGER IF EXISTS " + name)
-        db.execute("\(statement)")
-        db.commit()
-        """
-      let tampered = try Tools.run("python3", ["-c", script])
-      #expect(tampered.status == 0, "\(tampered.errors)")
+      try database.run([statement], on: gateway)
       let verdict = try parley(gateway, "audit", "verify")
       #expect(verdict.status == 3 && verdict.output.contains(word), "\(verdict.output)\(verdict.errors)")
+    }
+  }
+
+  @Test func aDatabaseThatCannotBeOpenedIsOneSentence() throws {
+    let empty = try PostgresServer.running().makeDatabase()
+    for (database, word) in [
+      ("memory:", "in memory"), ("sqlite:///nowhere/parley.db", "there is no database /nowhere/parley.db"),
+      (empty, "start this version of the gateway once"),
+      ("postgres://ann:hunter22@127.0.0.1:1/parley?sslmode=disable", "Connection refused"),
+    ] {
+      let result = try Tools.run(
+        Tools.parley, ["token", "list"], environment: ["VG_STORAGE_DATABASE": database, "PARLEY_CONFIG": "/dev/null"])
+      #expect(result.status == 1 && result.errors.contains(word), "\(result.errors)")
+      #expect(
+        result.errors.split(separator: "\n").count == 1 && !result.errors.contains("hunter22"), "\(result.errors)")
     }
   }
 }

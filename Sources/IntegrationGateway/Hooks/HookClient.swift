@@ -32,8 +32,7 @@ final class HookClient: IntegrationHop {
   ///   - redactor: of what the audit log is told.
   init(
     settings: IntegrationSettings, outbound: OutboundClient, audit: AuditLog?, redactor: Redactor,
-    clock: @escaping @Sendable () -> Instant,
-    metrics: VoiceMetrics, logger: Logger
+    clock: @escaping @Sendable () -> Instant, metrics: VoiceMetrics, logger: Logger
   ) {
     self.settings = settings
     self.audit = audit

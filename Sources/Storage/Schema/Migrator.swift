@@ -92,7 +92,7 @@ struct Migrator: Sendable {
     return names
   }
 
-  private static func hasTable(_ name: String, _ database: any SQLConnection) throws -> Bool {
+  static func hasTable(_ name: String, _ database: any SQLConnection) throws -> Bool {
     let question =
       switch database.dialect {
       case .sqlite: "SELECT COUNT(*) AS n FROM sqlite_master WHERE type = 'table' AND name = ?"

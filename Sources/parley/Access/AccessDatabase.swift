@@ -17,14 +17,12 @@ struct AccessDatabase {
   let database: any SQLDatabase
   let configuration: Configuration
 
-  init(config: String?) throws(CommandFailure) {
-    // The same choices as 'parley serve' makes, so that both mean the same file.
+  init(config: String?) async throws(CommandFailure) {
+    // The same choices as 'parley serve' makes, so that both mean the same database.
     configuration = try ServePlan.make(config: config, environment: environmentVariables()).configuration
-    guard let path = configuration.storage.databasePath else {
-      throw CommandFailure("this command needs a SQLite database (storage.database)")
-    }
+    let storage = configuration.storage
     do {
-      database = try SQLiteDatabase.beside(path: path)
+      database = try await DatabaseStores.beside(sqlite: storage.databasePath, postgres: storage.postgresURL?.reveal())
     } catch {
       throw CommandFailure("\(error)")
     }

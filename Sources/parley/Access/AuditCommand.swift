@@ -28,7 +28,7 @@ struct VerifyAuditCommand: AsyncParsableCommand {
   var json = false
 
   func run() async throws {
-    let place = try AccessDatabase(config: config)
+    let place = try await AccessDatabase(config: config)
     var heads: [AuditHead] = []
     for text in head {
       guard let head = AuditHead(text) else {

@@ -70,7 +70,7 @@ struct CreateTokenCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let place = try AccessDatabase(config: config)
+    let place = try await AccessDatabase(config: config)
     let nowMs = WallClock.nowMilliseconds()
     let made: (token: String, record: TokenRecord)
     do {
@@ -106,7 +106,7 @@ struct ListTokensCommand: AsyncParsableCommand {
   var json = false
 
   func run() async throws {
-    let store = TokenStore(try AccessDatabase(config: config).database)
+    let store = TokenStore(try await AccessDatabase(config: config).database)
     let nowMs = WallClock.nowMilliseconds()
     var after: String?
     while true {
@@ -140,7 +140,7 @@ struct RevokeTokenCommand: AsyncParsableCommand {
   var json = false
 
   func run() async throws {
-    let place = try AccessDatabase(config: config)
+    let place = try await AccessDatabase(config: config)
     let record: TokenRecord?
     do {
       record = try await TokenStore(place.database).revoke(
