@@ -40,4 +40,27 @@ import Testing
     #expect(states.contains("password"), "\(states)")
     #expect(gateway.stop() == 0)
   }
+
+  /// No file may grow any more: what SQLite meets on a disk without room.
+  @Test func callsGoOnWhenFilesCannotGrowAndAreWrittenWhenTheyCan() throws {
+    let gateway = try Gateway()
+    func limitFiles(_ bytes: String) throws {
+      let result = try Tools.run("prlimit", ["--pid", "\(gateway.pid)", "--fsize=\(bytes)"])
+      #expect(result.status == 0, "\(result.errors)")
+    }
+    try limitFiles("4096:unlimited")
+    let (result, json) = try Tools.parleyJSON(["call", gateway.uri("helpdesk"), "--dtmf", "1", "--hangup", "--deaf"])
+    #expect(result.status == 0 && json["answered"] as? Bool == true, "\(result.errors) \(json)")
+    let reason = try ready(gateway)
+    #expect(reason.contains("database: the database cannot be written"), "\(reason)")
+    #expect(try gateway.api("GET", "/v1/calls").status == 200, "what is on the disk can be read")
+    #expect(try gateway.metric("vg_storage_writes_waiting") > 0)
+    try limitFiles("unlimited")
+    let ended = try gateway.events("call_terminated")
+    #expect(ended.count == 1, "\(gateway.errors)")
+    #expect(try gateway.metric("vg_storage_writes_lost") == 0, "\(gateway.errors)")
+    let states = try gateway.lastCall().states
+    #expect(states.contains("password"), "\(states)")
+    #expect(gateway.stop() == 0)
+  }
 }
