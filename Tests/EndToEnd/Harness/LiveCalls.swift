@@ -25,21 +25,22 @@ final class LiveCalls {
   let ids: [String]
   private let caller = Process()
 
-  init(_ gateway: Gateway, count: Int) throws {
+  /// - Parameter after: how many calls are on record already.
+  init(_ gateway: Gateway, count: Int, after before: Int = 0) throws {
     caller.executableURL = URL(fileURLWithPath: Tools.parley)
     caller.arguments = ["call", gateway.uri("waiting"), "--deaf", "--patience", "280000", "--json"]
     if count > 1 { caller.arguments? += ["--calls", "\(count)"] }
     caller.standardOutput = FileHandle.nullDevice
     caller.standardError = FileHandle.nullDevice
     try caller.run()
-    ids = try gateway.events("call_answered", count).compactMap { $0["session_id"] as? String }
+    ids = try gateway.events("call_answered", before + count).dropFirst(before).compactMap {
+      $0["session_id"] as? String
+    }
     guard ids.count == count else {
       kill(caller.processIdentifier, SIGKILL)
       throw Gateway.Failed(description: "\(ids.count) of \(count) calls are up: \(gateway.errors)")
     }
   }
-
-  var isUp: Bool { caller.isRunning }
 
   func stop() {
     if caller.isRunning { kill(caller.processIdentifier, SIGKILL) }

@@ -1,7 +1,7 @@
 """A webhook receiver that does everything wrong that a receiver can, and keeps account of what it took.
 
 Usage: hostile_receiver.py PORT_FILE LOG SECRETS_FOLDER. `receiver.py`, of docs/api/webhooks.md, lies beside it.
-It listens on the port in PORT_FILE, or on a free one that it writes there. Each request is a line of LOG.
+It listens on the port in PORT_FILE, or on a free one that it writes there and prints. Each request is a line of LOG.
 """
 
 import json, os, random, sys, threading, time
@@ -37,8 +37,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        with open(os.path.join(secrets, self.path.strip("/"))) as file:
-            secret = file.read()
+        try:
+            with open(os.path.join(secrets, self.path.strip("/"))) as file:
+                secret = file.read()
+        except FileNotFoundError:
+            secret = None
         event = json.loads(body)
         with lock:
             number = seen(self.path)
@@ -47,12 +50,14 @@ class Handler(BaseHTTPRequestHandler):
                 act = WILD[number] if number < len(WILD) else chance.choice(["take"] * 6 + WILD[1:-1])
             if self.path == "/gone" and number >= 3:
                 act = "gone"
+            if secret is None:
+                act = "close"
             line = {
                 "path": self.path,
                 "act": act,
-                "valid": verify(self.headers["X-Parley-Signature-256"], body, [secret]),
+                "valid": secret is not None and verify(self.headers["X-Parley-Signature-256"], body, [secret]),
                 "delivery": self.headers["X-Parley-Delivery"],
-                "event_id": event["event_id"],
+                "type": event["type"],
                 "session_id": event["session_id"],
                 "sequence": event["sequence"],
             }
@@ -95,4 +100,5 @@ if not port:
     with open(port_file + ".part", "w") as file:
         file.write(str(server.server_port))
     os.rename(port_file + ".part", port_file)
+    print(server.server_port, flush=True)
 server.serve_forever()
