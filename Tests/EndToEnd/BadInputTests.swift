@@ -79,4 +79,79 @@ import Testing
     let (result, _) = try Tools.parleyJSON(["call", gateway.uri("echo"), "--deaf", "--dtmf", "1", "--hangup"])
     #expect(result.status == 0, "\(result.errors)")
   }
+
+  // MARK: Many clients of the API
+
+  /// What Scenarios/crowd.py says of its connections.
+  private struct Crowd: Decodable {
+    var connected: Int
+    /// By the gateway: without a word, and with a 408.
+    var ended: Int
+    var told: Int
+    var left: Int
+
+    /// The next line of a crowd; at its end what it said on stderr is thrown.
+    static func next(_ process: Process, _ output: FileHandle) throws -> Crowd {
+      var line = Data()
+      while line.last != UInt8(ascii: "\n") {
+        let chunk = output.availableData
+        guard !chunk.isEmpty else { throw Gateway.Failed(description: "the crowd is gone") }
+        line += chunk
+      }
+      return try JSONDecoder().decode(Crowd.self, from: line)
+    }
+  }
+
+  /// Runs `body` beside a crowd; `next` waits for what it says.
+  private func crowd(_ gateway: Gateway, _ arguments: Int..., body: (_ next: () throws -> Crowd) throws -> Void) throws
+  {
+    let process = Process(), output = Pipe()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments =
+      ["timeout", "--signal=KILL", "120", "python3", "\(Tools.scenarios)/crowd.py", "\(gateway.apiPort)"]
+      + ["end-to-end-token"] + arguments.map(String.init)
+    process.standardOutput = output
+    try process.run()
+    // `timeout` leads a process group of its own, and the crowd is in it.
+    defer { kill(-process.processIdentifier, SIGKILL) }
+    try body { try Crowd.next(process, output.fileHandleForReading) }
+  }
+
+  /// Others are served: requests, and calls.
+  private func expectService(_ gateway: Gateway) throws {
+    for _ in 0..<20 { #expect(try gateway.api("GET", "/v1/calls").status == 200) }
+    let (result, _) = try Tools.parleyJSON(["call", gateway.uri("echo"), "--deaf", "--dtmf", "1", "--hangup"])
+    #expect(result.status == 0, "\(result.errors)\n\(gateway.errors)")
+  }
+
+  @Test func tenThousandConnectionsThatSayNothingKeepNobodyOut() throws {
+    let gateway = try Gateway()
+    let bound = 1024
+    let before = try gateway.metric("vg_memory_resident_bytes")
+    try crowd(gateway, 10_000, 0, 0, bound) { next in
+      let all = try next()
+      if all.connected < 10_000 { print("the limit of open files allows \(all.connected) connections") }
+      #expect(all.connected > bound, "raise the limit of open files (ulimit -Hn)")
+      let settled = try next()
+      #expect(settled.left <= bound && settled.ended == all.connected - settled.left)
+      // Some 9 KiB for each that is kept, and nothing for those that are gone.
+      let grown = try gateway.metric("vg_memory_resident_bytes") - before
+      #expect(grown < Double(bound) * 64 * 1024, "\(grown) bytes")
+      try expectService(gateway)
+    }
+    #expect(gateway.stop() == 0)
+  }
+
+  @Test func clientsThatDribbleAreEndedAndKeepNobodyOut() throws {
+    let gateway = try Gateway()
+    try crowd(gateway, 0, 500, 500) { next in
+      #expect(try next().left == 1000)
+      try expectService(gateway)
+      let end = try next()
+      #expect(end.ended == 500, "a head that does not come is no request: there is nothing to answer")
+      #expect(end.told == 500, "whoever sent a head is told")
+      try expectService(gateway)
+    }
+    #expect(gateway.stop() == 0)
+  }
 }
