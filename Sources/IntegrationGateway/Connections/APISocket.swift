@@ -15,6 +15,8 @@ enum SocketOutput: Sendable {
   case text(ByteBuffer)
   case binary(ByteBuffer)
   case close(SocketMachine.Close)
+
+  fileprivate var isClose: Bool { if case .close = self { true } else { false } }
 }
 
 /// A WebSocket that a route serves.
@@ -44,7 +46,8 @@ struct APISocket: Sendable {
   /// The bytes are UTF-8.
   func send(text: ByteBuffer) async throws { try await writer.write(.text(text)) }
 
-  /// Says goodbye; the connection ends when the client has answered, or soon. `code`: 1000, 1001, 1008, 1011 or 4000 to 4999.
+  /// Says goodbye; the connection ends when the client has answered, or soon. Whoever reads ``messages`` goes on until they end,
+  /// or the client's answer is not heard. `code`: 1000, 1001, 1008, 1009, 1011, 1013 or 4000 to 4999.
   func close(code: Int = 1000, reason: String = "") async {
     let close = SocketMachine.Close(code: UInt16(clamping: code), reason: reason)
     // A connection that is gone has heard worse.
@@ -67,6 +70,8 @@ final class SocketHandler: ChannelDuplexHandler {
   private var lastWrite: EventLoopFuture<Void>?
   /// Since when the peer has taken nothing of what waits for it.
   private var stalledSince: Instant?
+  /// Whether anything is read at all: not while the reader of the messages has enough of them.
+  private var isReading = true
 
   init(messageBytes: Int, pingInterval: Duration) {
     self.messageBytes = messageBytes
@@ -104,13 +109,24 @@ final class SocketHandler: ChannelDuplexHandler {
     context.fireUserInboundEventTriggered(event)
   }
 
+  func channelReadComplete(context: ChannelHandlerContext) {
+    isReading = false
+    context.fireChannelReadComplete()
+  }
+
+  func read(context: ChannelHandlerContext) {
+    isReading = true
+    context.read()
+  }
+
   func channelWritabilityChanged(context: ChannelHandlerContext) {
     stalledSince = context.channel.isWritable ? nil : .monotonic()
     context.fireChannelWritabilityChanged()
   }
 
   func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-    guard !isOver else {
+    // RFC 6455 section 5.5.1: no data after a close frame.
+    guard !isOver, machine.isOpen || unwrapOutboundIn(data).isClose else {
       promise?.fail(ChannelError.ioOnClosedChannel)
       return
     }
@@ -163,7 +179,7 @@ final class SocketHandler: ChannelDuplexHandler {
       if let since = handler.stalledSince, .monotonic() - since > .seconds(APILimits.stalledWriteSeconds) {
         context.close(promise: nil)
       } else {
-        handler.feed(.time, context)
+        handler.feed(.time(isReading: handler.isReading), context)
       }
     }
   }

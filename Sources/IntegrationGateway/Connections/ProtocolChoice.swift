@@ -173,7 +173,10 @@ final class ProtocolChoice: ChannelInboundHandler, RemovableChannelHandler {
     } catch {
       return context.close(promise: nil)
     }
+    let channel = context.channel
     hand(on: early, context)
+    // The read that is under way was asked for before there was a socket's handler to see it.
+    channel.read()
   }
 
   private func hand(on data: [NIOAny], _ context: ChannelHandlerContext) {

@@ -13,8 +13,8 @@ struct SocketMachine: Sendable {
     case broken(Close)
     /// The owner wants to end.
     case close(Close)
-    /// ``deadline`` has come.
-    case time
+    /// ``deadline`` has come. Of a peer whom the owner does not read now nothing can be heard, not even that it lives.
+    case time(isReading: Bool)
   }
 
   enum Action: Sendable, Equatable {
@@ -48,6 +48,8 @@ struct SocketMachine: Sendable {
   private static let closingTime: Duration = .seconds(5)
 
   private var state = State.open
+  /// Neither side has said goodbye.
+  var isOpen: Bool { state == .open }
   private var fragments: (opcode: Opcode, count: Int, bytes: [UInt8])?
   private var heardSincePing = true
   private(set) var deadline: Instant?
@@ -73,9 +75,9 @@ struct SocketMachine: Sendable {
       state = .closing
       deadline = now + Self.closingTime
       return [.send(.close, Self.payload(close))]
-    case .time:
+    case .time(let isReading):
       guard let deadline, now >= deadline else { return [] }
-      guard state == .open, heardSincePing else { return over() }
+      guard state == .open, heardSincePing || !isReading else { return over() }
       heardSincePing = false
       self.deadline = now + pingInterval
       return [.send(.ping, [])]
