@@ -16,6 +16,10 @@ public protocol SpeechDesk: Sendable {
   func transcribe(_ request: TranscriptionRequest) throws(SpeechDeskError)
     -> AsyncThrowingStream<TranscriptionEvent, any Error>
 
+  /// Turns sound into words while it comes.
+  /// - Throws: ``SpeechDeskError/Code/busy`` where as many streams are open as there may be, or what is wrong with the request.
+  func listen(_ request: SpeechStreamRequest) throws(SpeechDeskError) -> SpeechStream
+
   /// Speaks a text; the file's bytes come as they are made. Ending the stream early ends the work. It throws
   /// ``SpeechDeskError`` only.
   func speak(_ request: SpeakingRequest) throws(SpeechDeskError) -> AsyncThrowingStream<[UInt8], any Error>
@@ -157,6 +161,8 @@ public struct SpeechDeskError: Error, Sendable, Hashable, CustomStringConvertibl
     case audio
     /// The audio is longer than allowed.
     case tooLong = "too_long"
+    /// What was heard is not taken.
+    case tooSlow = "too_slow"
     /// A language, voice, text or other value that cannot be served.
     case unsupported
     /// An engine failed, or there is none.

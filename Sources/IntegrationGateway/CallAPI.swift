@@ -173,7 +173,7 @@ final class CallAPI: Sendable {
     let query = try APIInput.query(request.uri.query, route.query)
     var input = APIRequest(
       principal: principal, path: path, query: query, body: [:], headers: request.headers, channel: channel,
-      upload: request.body)
+      upload: request.body, details: visit.details)
     if let time = route.answerTime {
       try await channel.triggerUserOutboundEvent(ConnectionGuard.AnswerTime(duration: time)).get()
     }
@@ -306,16 +306,18 @@ final class CallAPI: Sendable {
     }
     let input = APIRequest(
       principal: principal, path: path, query: try APIInput.query(request.uri.query, route.query), body: [:],
-      headers: request.headers, channel: channel, upload: request.body)
+      headers: request.headers, channel: channel, upload: request.body, details: visit.details)
     return SocketAdmission(
-      request: input, headers: SocketHandshake.answer(to: offered), serve: serve)
+      request: input, headers: SocketHandshake.answer(to: offered), visit: visit, serve: serve)
   }
 
   func serve(_ socket: APISocket, _ admission: SocketAdmission) async {
     guard traffic.enter(), sockets.enter(socket.channel, limit: configuration.limits.streams) else {
       return await socket.close(code: 1013, reason: "the gateway stops, or has as many WebSockets as it serves")
     }
+    var status = HTTPResponse.Status.switchingProtocols
     defer {
+      trail.note(admission.visit, status: status)
       sockets.leave(socket.channel)
       traffic.leave()
     }
@@ -323,10 +325,12 @@ final class CallAPI: Sendable {
       try await admission.serve(admission.request, socket)
       await socket.close()
     } catch let problem as APIProblem {
-      await socket.close(code: 1008, reason: problem.detail)
+      status = problem.status
+      await socket.close(code: problem.closeCode, reason: problem.detail)
     } catch is ChannelError, is CancellationError {
       return
     } catch {
+      status = .internalServerError
       logger.error("a WebSocket failed", metadata: ["error": "\(error)"])
       await socket.close(code: 1011, reason: "the request failed; the log says why")
     }

@@ -84,11 +84,13 @@ public struct SpeechSettings: Sendable, Hashable {
 
   /// `speech.api`: recordings and texts that come by the API and not in a call.
   public struct API: Sendable, Hashable {
-    /// Threads that turn recordings into words.
+    /// Threads that turn recordings into words, and as many for streams.
     public var maxWorkers = 1
     /// Recordings that are worked on or wait, and texts likewise.
     public var queueDepth = 8
-    /// The longest recording.
+    /// Streams of sound that are open at once.
+    public var maxStreams = 4
+    /// The longest recording, and the longest stream.
     public var maxAudio = Duration.seconds(600)
     public init() {}
   }

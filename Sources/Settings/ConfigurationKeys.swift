@@ -110,12 +110,18 @@ enum ConfigurationKeys {
       [
         .key(
           "max_workers", \.maxWorkers, .int(1...16),
-          "Threads that turn recordings into words, below those of calls in priority; each takes 75 MB once it is used."
+          "Threads that turn recordings into words, and as many for streams, below those of calls in priority; each takes 75 MB once it is used."
         ),
         .key(
           "queue_depth", \.queueDepth, .int(1...64),
           "Recordings that are worked on or wait, and texts likewise; one more is answered with 429."),
-        .key("max_audio", \.maxAudio, .duration(.seconds(1), .seconds(3600)), "The longest recording."),
+        .key(
+          "max_streams", \.maxStreams, .int(1...64),
+          "Streams of sound that are open at once; one more is closed with 1013. Each that wants partial results takes 60 MB."
+        ),
+        .key(
+          "max_audio", \.maxAudio, .duration(.seconds(1), .seconds(3600)),
+          "The longest recording, and the sound of the longest stream."),
       ]),
     .section(
       "tts", \.tts, "The voice.",

@@ -40,16 +40,19 @@ public struct SpeechGatewayConfiguration: Sendable {
 
   /// `speech.api`: recordings and texts that come without a call.
   public struct Desk: Sendable, Hashable {
-    /// Threads that turn recordings into words, below those of calls in priority. 1 to 16.
+    /// Threads that turn recordings into words, and as many for streams, below those of calls in priority. 1 to 16.
     public var maxWorkers: Int
     /// Recordings that are worked on or wait, and texts likewise; one more is refused.
     public var queueDepth: Int
-    /// The longest recording.
+    /// Streams of sound that are open at once.
+    public var maxStreams: Int
+    /// The longest recording, and the sound of the longest stream.
     public var maxAudioSeconds: Int
 
-    public init(maxWorkers: Int = 1, queueDepth: Int = 8, maxAudioSeconds: Int = 600) {
+    public init(maxWorkers: Int = 1, queueDepth: Int = 8, maxStreams: Int = 4, maxAudioSeconds: Int = 600) {
       self.maxWorkers = maxWorkers
       self.queueDepth = queueDepth
+      self.maxStreams = maxStreams
       self.maxAudioSeconds = maxAudioSeconds
     }
   }

@@ -1,3 +1,5 @@
+import CallLink
+
 /// Where the speech role reports its measurements. Implemented by the composer over its metrics registry; every
 /// method is called from worker threads and must return at once.
 public protocol SpeechMetrics: Sendable {
@@ -16,6 +18,45 @@ public protocol SpeechMetrics: Sendable {
   func bargeIn(_ outcome: BargeInOutcome, seconds: Double)
   /// Samples of the caller's voice that were lost because a call's ring was full.
   func audioDropped(samples: Int)
+  /// A request of the speech API has ended: `vg_speech_api_requests_total{operation,outcome}` and
+  /// `vg_speech_api_audio_seconds{operation}`.
+  /// - Parameter audioSeconds: of the sound that was heard or made.
+  func requestEnded(_ operation: SpeechOperation, _ outcome: SpeechRequestOutcome, audioSeconds: Double)
+  /// `vg_speech_api_streams_active`: streams of sound that are open now.
+  func streamsActive(_ count: Int)
+}
+
+/// The `operation` label of what counts the speech API.
+public enum SpeechOperation: String, Sendable, CaseIterable { case transcribe, stream, synthesize }
+
+/// The `outcome` label of `vg_speech_api_requests_total`.
+public enum SpeechRequestOutcome: String, Sendable, CaseIterable {
+  case ok
+  /// The client left.
+  case cancelled
+  /// There was no room for it.
+  case busy
+  /// The sound could not be read.
+  case audio
+  case tooLong = "too_long"
+  /// The client did not take what was heard.
+  case tooSlow = "too_slow"
+  case unsupported
+  /// An engine failed, or the role was stopping.
+  case unavailable
+
+  init(_ error: SpeechDeskError?, isCancelled: Bool) {
+    self =
+      switch error?.code {
+      case nil: isCancelled ? .cancelled : .ok
+      case .busy: .busy
+      case .audio: .audio
+      case .tooLong: .tooLong
+      case .tooSlow: .tooSlow
+      case .unsupported: .unsupported
+      case .unavailable: .unavailable
+      }
+  }
 }
 
 /// The `type` label of `vg_asr_transcriptions_total`.
@@ -45,4 +86,6 @@ public struct NoSpeechMetrics: SpeechMetrics {
   public func firstAudio(engine: String, seconds: Double, cached: Bool) {}
   public func bargeIn(_ outcome: BargeInOutcome, seconds: Double) {}
   public func audioDropped(samples: Int) {}
+  public func requestEnded(_ operation: SpeechOperation, _ outcome: SpeechRequestOutcome, audioSeconds: Double) {}
+  public func streamsActive(_ count: Int) {}
 }

@@ -60,7 +60,7 @@ public final class SpeechService: SpeechHop {
     }
     let voice: any Synthesizer
     if let synthesizer { voice = synthesizer } else { voice = try FliteSynthesizer(voice: configuration.voice) }
-    ownDesk = Desk(configuration, engine: engine, synthesizer: voice)
+    ownDesk = Desk(configuration, engine: engine, synthesizer: voice, metrics: metrics)
     desk = ownDesk
     // 4 GiB at most: more is a slip of the pen.
     let cacheBytes = min(4096, max(0, configuration.cacheMB)) << 20

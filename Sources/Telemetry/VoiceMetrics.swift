@@ -35,6 +35,9 @@ public struct VoiceMetrics: Sendable {
   public let ttsFirstAudio: HistogramFamily
   public let bargeIn: HistogramFamily
   public let bargeInTotal: CounterFamily
+  public let speechAPIRequests: CounterFamily
+  public let speechAPIAudio: HistogramFamily
+  public let speechAPIStreams: GaugeFamily
 
   // Media and signalling.
   public let rtpPacketsReceived: CounterFamily
@@ -88,6 +91,13 @@ public struct VoiceMetrics: Sendable {
     bargeIn = registry.histogram(
       "vg_barge_in_seconds", "From the onset of an interruption to the order to fall silent.", buckets: latency)
     bargeInTotal = registry.counter("vg_barge_in_total", "Interruptions, by outcome.", labels: ["outcome"])
+    speechAPIRequests = registry.counter(
+      "vg_speech_api_requests_total", "Recordings, streams and texts of the speech API that ended, by outcome.",
+      labels: ["operation", "outcome"])
+    speechAPIAudio = registry.histogram(
+      "vg_speech_api_audio_seconds", "Sound that one request of the speech API had heard or made.",
+      labels: ["operation"], buckets: Self.callBuckets)
+    speechAPIStreams = registry.gauge("vg_speech_api_streams_active", "Streams of sound that are open now.")
 
     rtpPacketsReceived = registry.counter("vg_rtp_packets_received_total", "RTP packets taken.")
     rtpPacketsLost = registry.counter("vg_rtp_packets_lost_total", "RTP packets that never came.")

@@ -26,6 +26,15 @@ struct Contract {
     return check(value, schema, "\(method) \(path) \(status): ")
   }
 
+  /// What is wrong with a text that a WebSocket has sent.
+  func violations(message: Value, of path: String) -> [String] {
+    guard case .list(let shapes)? = operation("GET", path)?["x-websocket"]?["server"] else {
+      return ["\(path) describes no messages"]
+    }
+    let outcomes = shapes.map { check(message, $0, "\(path): ") }
+    return outcomes.contains { $0.isEmpty } ? [] : ["\(JSON.encode(message)) is none of what \(path) describes"]
+  }
+
   private func operation(_ method: String, _ path: String) -> Value? {
     guard case .map(let paths)? = document["paths"] else { return nil }
     let segments = path.prefix { $0 != "?" }.split(separator: "/")

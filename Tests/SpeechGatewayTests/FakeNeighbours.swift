@@ -242,6 +242,16 @@ final class FakeMetrics: SpeechMetrics {
   }
   func bargeIn(_ outcome: BargeInOutcome, seconds: Double) {}
   func audioDropped(samples: Int) {}
+  /// Requests of the speech API that ended, for one reader.
+  let ends: AsyncStream<Ended>
+  private let end: AsyncStream<Ended>.Continuation
+  typealias Ended = (operation: SpeechOperation, outcome: SpeechRequestOutcome, seconds: Double)
+  let streams = Box<[Int]>([])
+  init() { (ends, end) = AsyncStream.makeStream() }
+  func requestEnded(_ operation: SpeechOperation, _ outcome: SpeechRequestOutcome, audioSeconds: Double) {
+    end.yield((operation, outcome, audioSeconds))
+  }
+  func streamsActive(_ count: Int) { streams.with { $0.append(count) } }
 }
 
 /// One call with fakes on both sides.

@@ -3,7 +3,8 @@ import HTTPTypes
 import NIOConcurrencyHelpers
 import Storage
 
-/// Tells the audit log what the API did: every change, and every request that was denied. Reading leaves no trace.
+/// Tells the audit log what the API did: every change, every use of the ears and voices, and every request that was denied.
+/// Reading leaves no trace.
 final class AccessTrail: Sendable {
   /// What is known of a request when it has been answered.
   struct Visit: Sendable {
@@ -15,6 +16,8 @@ final class AccessTrail: Sendable {
     var path: String
     var peer: String
     var requestID = ""
+    /// ``APIRequest/details``.
+    var details = NIOLockedValueBox<[String: Value]>([:])
   }
 
   private struct Denials {
@@ -35,8 +38,8 @@ final class AccessTrail: Sendable {
   func note(_ visit: Visit, status: HTTPResponse.Status) {
     guard let log else { return }
     let isDenied = [.unauthorized, .forbidden, .tooManyRequests].contains(status)
-    guard isDenied || visit.changes else { return }
-    var details: [String: Value] = [:]
+    guard isDenied || visit.isKept else { return }
+    var details = visit.details.withLockedValue { $0 }
     if isDenied {
       // A flood of denials must neither fill the disk nor hide who did it.
       let unnamed = denials.withLockedValue { denials -> Int64? in
@@ -59,8 +62,9 @@ final class AccessTrail: Sendable {
 }
 
 extension AccessTrail.Visit {
-  /// Somebody who is known asked for a change, whatever came of it.
-  fileprivate var changes: Bool {
-    principal != nil && route != nil && ![.get, .head, .options].contains(method)
+  /// Somebody who is known asked for a change, or for work, whatever came of it.
+  fileprivate var isKept: Bool {
+    guard principal != nil, let route else { return false }
+    return route.leavesTrace || ![.get, .head, .options].contains(method)
   }
 }

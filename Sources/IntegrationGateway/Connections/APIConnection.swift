@@ -73,5 +73,6 @@ struct APIConnection: HTTPChannelHandler {
 struct SocketAdmission: Sendable {
   var request: APIRequest
   var headers: HTTPHeaders
+  var visit: AccessTrail.Visit
   var serve: @Sendable (APIRequest, APISocket) async throws -> Void
 }

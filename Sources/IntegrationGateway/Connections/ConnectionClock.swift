@@ -19,6 +19,10 @@ public struct ConnectionLimits: Sendable, Hashable {
   public var streams = 2048
   /// Between two pings of a WebSocket; a peer that has not answered one when the next is due is gone.
   public var pingInterval: Duration = .seconds(20)
+  /// From one message of a client to the next on a stream of sound: it keeps a decoder from others.
+  public var soundIdleTime: Duration = .seconds(30)
+  /// The longest that a stream of sound may be open, however little comes.
+  public var soundTime: Duration = .seconds(3600)
 
   public init() {}
 }

@@ -67,6 +67,13 @@ enum OpenAPIDocument {
       operation["x-roles"] = .list(roles.map { .string($0) })
       operation["description"] = .string("Roles: \(roles.joined(separator: ", ")).")
     }
+    let messages = route.messages
+    if !messages.ofClient.isEmpty || !messages.ofServer.isEmpty {
+      operation["x-websocket"] = [
+        "client": .list(messages.ofClient.map { reference($0, &schemas) }),
+        "server": .list(messages.ofServer.map { reference($0, &schemas) }),
+      ]
+    }
     if let content = content(of: route, &schemas) {
       operation["requestBody"] = [
         "required": .bool(route.body.contains { $0.isRequired } || route.takesFile), "content": .map(content),
@@ -94,7 +101,7 @@ enum OpenAPIDocument {
     var responses: [String: Value] = [:]
     for status in route.statuses {
       var response: [String: Value] = ["description": .string(route.answer)]
-      if status != .noContent {
+      if status != .noContent, status != .switchingProtocols {
         let types = route.isStream ? ["text/event-stream"] : route.answerTypes
         response["content"] = .map(
           Dictionary(uniqueKeysWithValues: types.map { ($0, answer($0, route.result, &schemas)) }))
@@ -125,6 +132,7 @@ enum OpenAPIDocument {
         (429, "Too many requests; `Retry-After` says when to come again"),
       ]
     }
+    if route.statuses == [.switchingProtocols] { problems.append((426, "It is a WebSocket and nothing else")) }
     if route.path.contains("{") { problems.append((404, "There is no such thing, or it is another tenant's")) }
     if route.method == .post || route.method == .put || route.method == .delete {
       problems += [(409, "It cannot be done now"), (412, "A condition does not hold")]

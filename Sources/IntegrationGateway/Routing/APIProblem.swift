@@ -31,6 +31,16 @@ struct APIProblem: Error, Sendable {
 
   static func badRequest(_ detail: String) -> APIProblem { APIProblem(.badRequest, "invalid_request", detail) }
 
+  /// What closes a WebSocket for it (RFC 6455 section 7.4.1, and IANA's registry for 1013).
+  var closeCode: Int {
+    switch status {
+    case .tooManyRequests, .serviceUnavailable: 1013
+    case .contentTooLarge: 1009
+    case .internalServerError: 1011
+    default: 1008
+    }
+  }
+
   /// The document.
   var body: ByteBuffer {
     var members = more

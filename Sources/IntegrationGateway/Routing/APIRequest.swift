@@ -1,6 +1,7 @@
 import Base
 import HTTPTypes
 import HummingbirdCore
+import NIOConcurrencyHelpers
 import NIOCore
 
 /// A request that has passed its checks.
@@ -14,6 +15,8 @@ struct APIRequest: Sendable {
   var channel: any Channel
   /// What a route whose payload is a file reads for itself.
   var upload: RequestBody
+  /// What the audit log tells of it beside who and what, where it has a line there; no contents, no secrets.
+  var details = NIOLockedValueBox<[String: Value]>([:])
 
   var session: SessionID { SessionID(path["id"] ?? "") }
   func text(_ name: String) -> String? { (body[name] ?? query[name])?.stringValue }

@@ -25,6 +25,12 @@ struct APIRoute: Sendable {
     var isOpen = false
   }
 
+  /// The texts of a WebSocket, each a JSON object.
+  struct Messages: Sendable {
+    var ofClient: [Shape] = []
+    var ofServer: [Shape] = []
+  }
+
   /// A value in the query, the body or the answer.
   struct Field: Sendable {
     var name: String
@@ -97,6 +103,10 @@ struct APIRoute: Sendable {
   /// Serves a WebSocket that a GET has opened; when this returns, the socket is closed. A problem that is thrown is the
   /// reason of the close frame.
   var socket: (@Sendable (APIRequest, APISocket) async throws -> Void)?
+  /// What such a socket's messages are, for the description.
+  var messages = Messages()
+  /// Whether the audit log names it although it changes nothing.
+  var leavesTrace = false
   var handle: @Sendable (APIRequest) async throws -> APIAnswer = { _ in throw APIProblem.onlyWebSocket }
 
   var takesFile: Bool { if case .file = payload { true } else { false } }

@@ -114,9 +114,9 @@ extension CallAPI {
       guard format == "json" || format == "text" else {
         throw APIProblem.badRequest("`stream` needs `response_format` json or text")
       }
-      return try await stream(asked, request.channel)
+      return try await stream(asked, request)
     }
-    let transcript = try await transcript(of: asked, request.channel)
+    let transcript = try await transcript(of: asked, request)
     switch format {
     case "text": return .bytes(ByteBuffer(string: transcript.text + "\n"), type: "text/plain; charset=utf-8")
     case "srt": return .bytes(ByteBuffer(string: transcript.srt), type: "application/x-subrip")
@@ -129,10 +129,10 @@ extension CallAPI {
     }
   }
 
-  private func stream(_ asked: TranscriptionRequest, _ channel: any Channel) async throws -> APIAnswer {
+  private func stream(_ asked: TranscriptionRequest, _ request: APIRequest) async throws -> APIAnswer {
     let desk = try speechDesk()
     // A recording that cannot be read is told before the stream begins.
-    let (first, rest) = try await whileConnected(channel) {
+    let (first, rest) = try await whileConnected(request.channel) {
       do {
         let events = try desk.transcribe(asked)
         for try await first in events { return (first, events) }
@@ -141,6 +141,7 @@ extension CallAPI {
         throw APIProblem(error)
       }
     }
+    request.note(first)
     return .stream(
       ResponseBody { writer in
         var transcript = RecordedSpeech(language: asked.language)
@@ -182,7 +183,7 @@ extension CallAPI {
       SpeakingRequest(
         text: request.text("input") ?? "", voice: voice, speed: request.body["speed"]?.doubleValue ?? 1, format: format,
         // OpenAI's headless samples have 24 kHz, which their clients take for granted.
-        sampleRate: format == .pcm ? 24_000 : nil), request.channel)
+        sampleRate: format == .pcm ? 24_000 : nil), request)
   }
 
   private func openAIModels(_ request: APIRequest) async throws -> APIAnswer {

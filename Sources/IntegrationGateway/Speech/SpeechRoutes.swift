@@ -13,6 +13,8 @@ enum SpeechLimits {
   static let uploads = 8
   /// Ten minutes of speech take a decoder one and a half, and others may be before them.
   static let answerTime = Duration.seconds(600)
+  /// One message of a stream: two seconds at 16 kHz. Larger ones would make its words late.
+  static let soundBytes = 64 << 10
   static let audioTypes = [
     "audio/wav", "audio/x-wav", "audio/vnd.wave", "audio/flac", "audio/x-flac", "audio/ogg", "audio/opus", "audio/mpeg",
     "audio/mp3",
@@ -51,6 +53,7 @@ extension CallAPI {
             explanation: "Hz; without it 16000, and 8000 for ulaw. Opus has 8000, 16000, 24000 or 48000",
             range: 8_000...48_000),
         ], answer: "the sound", answerTypes: SpeakingRequest.Format.allCases.map(\.mediaType), handle: synthesize),
+      speechStreamRoute,
       APIRoute(
         method: .get, path: "/v1/speech/models", summary: "The models that hear and speak",
         answer: "items of name, kind, languages", handle: listSpeechModels),
@@ -80,7 +83,7 @@ extension CallAPI {
     let transcript = try await transcript(
       of: TranscriptionRequest(
         audio: upload.file, language: upload.fields["language"]?.stringValue ?? "",
-        phrases: upload.fields["phrases"]?.texts ?? []), request.channel)
+        phrases: upload.fields["phrases"]?.texts ?? []), request)
     return .json(transcript.value(words: upload.fields["word_timestamps"] == true))
   }
 
@@ -90,7 +93,7 @@ extension CallAPI {
       SpeakingRequest(
         text: request.text("text") ?? "", isMarkup: request.body["ssml"] == true, voice: request.text("voice") ?? "",
         speed: request.body["speed"]?.doubleValue ?? 1, format: format, sampleRate: request.integer("sample_rate")),
-      request.channel)
+      request)
   }
 
   private func listSpeechModels(_ request: APIRequest) async throws -> APIAnswer {
@@ -139,13 +142,16 @@ extension CallAPI {
   }
 
   /// The whole transcript; the work ends when the client leaves.
-  func transcript(of request: TranscriptionRequest, _ channel: any Channel) async throws -> RecordedSpeech {
+  func transcript(of recording: TranscriptionRequest, _ request: APIRequest) async throws -> RecordedSpeech {
     let desk = try speechDesk()
-    let language = request.language.isEmpty ? "en" : request.language
-    return try await whileConnected(channel) {
+    let language = recording.language.isEmpty ? "en" : recording.language
+    return try await whileConnected(request.channel) {
       do {
         var transcript = RecordedSpeech(language: language)
-        for try await event in try desk.transcribe(request) { transcript.take(event) }
+        for try await event in try desk.transcribe(recording) {
+          transcript.take(event)
+          request.note(event)
+        }
         try Task.checkCancellation()
         return transcript
       } catch let error as SpeechDeskError {
@@ -155,11 +161,12 @@ extension CallAPI {
   }
 
   /// The sound as it is made. What is wrong with the request is told before the first byte.
-  func speech(_ request: SpeakingRequest, _ channel: any Channel) async throws -> APIAnswer {
+  func speech(_ text: SpeakingRequest, _ request: APIRequest) async throws -> APIAnswer {
     let desk = try speechDesk()
-    let (first, rest) = try await whileConnected(channel) {
+    request.details.withLockedValue { $0["characters"] = .int(Int64(text.text.count)) }
+    let (first, rest) = try await whileConnected(request.channel) {
       do {
-        let sound = try desk.speak(request)
+        let sound = try desk.speak(text)
         for try await first in sound { return (first, sound) }
         try Task.checkCancellation()
         throw APIProblem(.serviceUnavailable, "speech_unavailable", "the voice made no sound")
@@ -172,7 +179,14 @@ extension CallAPI {
         try await writer.write(ByteBuffer(bytes: first))
         for try await bytes in rest { try await writer.write(ByteBuffer(bytes: bytes)) }
         try await writer.finish(nil)
-      }, type: request.format.mediaType)
+      }, type: text.format.mediaType)
+  }
+}
+
+extension APIRequest {
+  /// Tells the audit log how much was heard.
+  func note(_ event: TranscriptionEvent) {
+    if case .read(let ms) = event { details.withLockedValue { $0["audio_ms"] = .int(Int64(ms)) } }
   }
 }
 
@@ -184,6 +198,7 @@ extension APIProblem {
         .tooManyRequests, "busy", error.message, headers: [.retryAfter: "\(error.retryAfterSeconds)"])
     case .audio: self.init(.unprocessableContent, "unreadable_audio", error.message)
     case .tooLong: self.init(.contentTooLarge, "audio_too_long", error.message)
+    case .tooSlow: self.init(.requestTimeout, "too_slow", error.message)
     case .unsupported: self.init(.unprocessableContent, "unsupported", error.message)
     case .unavailable: self.init(.serviceUnavailable, "speech_unavailable", error.message, headers: [.retryAfter: "5"])
     }

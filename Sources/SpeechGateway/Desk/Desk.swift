@@ -1,4 +1,4 @@
-// The speech role without a call: recordings into words, texts into sound.
+// The speech role without a call: recordings and streams of sound into words, texts into sound.
 
 import Audio
 import Base
@@ -8,7 +8,8 @@ import NIOConcurrencyHelpers
 /// Takes requests while there is room and gives them to threads of its own, which stand below those of calls in priority.
 final class Desk: SpeechDesk {
   private static let recognitionModel = "pocketsphinx-en-us"
-  /// Below the threads that recognise for calls (5 and 6), and those that speak for them (4).
+  /// Below the threads that recognise for calls (5 and 6), and those that speak for them (4). Somebody waits for a stream's words.
+  private static let streamNiceness: Int32 = 8
   private static let recognizeNiceness: Int32 = 12
   private static let speakNiceness: Int32 = 10
 
@@ -17,21 +18,35 @@ final class Desk: SpeechDesk {
   private let synthesizer: any Synthesizer
   private let files: DeskSeats
   private let texts: DeskSeats
+  private let streams: DeskSeats
+  private let onlookers: Onlookers
+  private let metrics: any SpeechMetrics
   private let hearing: DeskQueue<Transcribing>
+  private let listening: DeskQueue<StreamHearing>
   private let speaking: DeskQueue<Speaking>
 
-  init(_ configuration: SpeechGatewayConfiguration, engine: VoiceDetector.Engine, synthesizer: any Synthesizer) {
+  init(
+    _ configuration: SpeechGatewayConfiguration, engine: VoiceDetector.Engine, synthesizer: any Synthesizer,
+    metrics: any SpeechMetrics
+  ) {
     self.configuration = configuration
     self.engine = engine
     self.synthesizer = synthesizer
     let desk = configuration.desk
     files = DeskSeats(max(1, desk.queueDepth))
     texts = DeskSeats(max(1, desk.queueDepth))
+    streams = DeskSeats(max(1, desk.maxStreams)) { metrics.streamsActive($0) }
+    onlookers = Onlookers()
+    self.metrics = metrics
     let model = configuration.pocketSphinxModel
     let stopping = SpeechDeskError(.unavailable, "the speech service is stopping")
-    hearing = DeskQueue(
-      threads: min(16, max(1, desk.maxWorkers)), niceness: Self.recognizeNiceness, drop: { $0.fail(stopping) }
-    ) {
+    let threads = min(16, max(1, desk.maxWorkers))
+    hearing = DeskQueue(threads: threads, niceness: Self.recognizeNiceness, drop: { $0.fail(stopping) }) {
+      let recognizer = SphinxDeskRecognizer(model: model)
+      return { $0.step(recognizer) }
+    }
+    listening = DeskQueue(threads: threads, niceness: Self.streamNiceness, drop: { $0.fail(stopping) }) {
+      SphinxDecoder.muteThread()
       let recognizer = SphinxDeskRecognizer(model: model)
       return { $0.step(recognizer) }
     }
@@ -40,6 +55,7 @@ final class Desk: SpeechDesk {
 
   func shutdown() {
     hearing.close()
+    listening.close()
     speaking.close()
   }
 
@@ -65,19 +81,64 @@ final class Desk: SpeechDesk {
   func transcribe(
     _ request: TranscriptionRequest
   ) throws(SpeechDeskError) -> AsyncThrowingStream<TranscriptionEvent, any Error> {
-    try check(language: request.language)
-    let grammar = try grammar(request.phrases)
-    guard files.take() else { throw busy("\(files.limit) recordings are being transcribed already") }
+    let grammar = try counted(.transcribe) { () throws(SpeechDeskError) -> SearchGrammar? in
+      try check(language: request.language)
+      let expected = try search(request.phrases)
+      guard files.take() else { throw busy("\(files.limit) recordings are being transcribed already") }
+      return expected
+    }
     let (events, out) = AsyncThrowingStream<TranscriptionEvent, any Error>.makeStream()
     let isCancelled = DeskFlag()
     out.onTermination = { _ in isCancelled.raise() }
-    let files = self.files
     let task = Transcribing(
       request.audio, ears: DeskEars(engine, threshold: configuration.vad.threshold), grammar: grammar,
       limits: SoundFile.Limits(seconds: configuration.desk.maxAudioSeconds), events: out, isCancelled: isCancelled,
-      end: { files.leave() })
+      end: end(.transcribe, files))
     hearing.submit(task)
     return events
+  }
+
+  func listen(_ request: SpeechStreamRequest) throws(SpeechDeskError) -> SpeechStream {
+    let (reader, grammar) = try counted(.stream) { () throws(SpeechDeskError) -> (SoundReader, SearchGrammar?) in
+      try check(language: request.language)
+      let expected = try search(request.phrases)
+      let made: SoundReader
+      do throws(AudioError) {
+        made = try SoundReader(request)
+      } catch {
+        throw SpeechDeskError(.unsupported, error.message)
+      }
+      guard streams.take() else { throw busy("\(streams.limit) of \(streams.limit) streams are open already") }
+      return (made, expected)
+    }
+    let (events, out) = AsyncThrowingStream<SpeechStreamEvent, any Error>.makeStream(
+      bufferingPolicy: .bufferingOldest(StreamHearing.eventLimit))
+    let stream = StreamHearing(
+      reader, ears: DeskEars(engine, threshold: configuration.vad.threshold), grammar: grammar,
+      onlookers: request.wantsPartials ? onlookers : nil, maxSeconds: configuration.desk.maxAudioSeconds, events: out,
+      queue: listening, end: end(.stream, streams))
+    out.onTermination = { _ in stream.cancel() }
+    stream.prepare()
+    return SpeechStream(events: events, inlet: stream)
+  }
+
+  /// Counts what is refused at once.
+  private func counted<Result>(
+    _ operation: SpeechOperation, _ body: () throws(SpeechDeskError) -> Result
+  ) throws(SpeechDeskError) -> Result {
+    do { return try body() } catch {
+      metrics.requestEnded(operation, SpeechRequestOutcome(error, isCancelled: false), audioSeconds: 0)
+      throw error
+    }
+  }
+
+  /// Counts what was taken, and makes room for another.
+  private func end(_ operation: SpeechOperation, _ seats: DeskSeats) -> DeskEnd {
+    let metrics = self.metrics
+    return { outcome, seconds in
+      metrics.requestEnded(operation, outcome, audioSeconds: seconds)
+      seats.leave()
+    }
   }
 
   private func check(language: String) throws(SpeechDeskError) {
@@ -87,7 +148,7 @@ final class Desk: SpeechDesk {
     }
   }
 
-  private func grammar(_ phrases: [String]) throws(SpeechDeskError) -> SearchGrammar? {
+  private func search(_ phrases: [String]) throws(SpeechDeskError) -> SearchGrammar? {
     if phrases.isEmpty { return nil }
     guard phrases.count <= SearchGrammar.maxPhrases else {
       throw SpeechDeskError(.unsupported, "there may be \(SearchGrammar.maxPhrases) phrases, not \(phrases.count)")
@@ -100,23 +161,26 @@ final class Desk: SpeechDesk {
   // MARK: Speaking
 
   func speak(_ request: SpeakingRequest) throws(SpeechDeskError) -> AsyncThrowingStream<[UInt8], any Error> {
-    guard let format = SoundEncoder.Format(rawValue: request.format.rawValue) else {
-      throw SpeechDeskError(.unsupported, "\(request.format.rawValue) cannot be written")
+    typealias Order = (format: SoundEncoder.Format, rate: Int, pieces: [Piece])
+    let order = try counted(.synthesize) { () throws(SpeechDeskError) -> Order in
+      guard let format = SoundEncoder.Format(rawValue: request.format.rawValue) else {
+        throw SpeechDeskError(.unsupported, "\(request.format.rawValue) cannot be written")
+      }
+      let rate = request.sampleRate ?? format.rates[0]
+      guard format.rates.contains(rate) else {
+        let known = format.rates.sorted().map(String.init).joined(separator: ", ")
+        throw SpeechDeskError(.unsupported, "\(format.rawValue) has one of these sample rates: \(known)")
+      }
+      let said = try pieces(request)
+      guard texts.take() else { throw busy("\(texts.limit) texts are being spoken already") }
+      return (format, rate, said)
     }
-    let rate = request.sampleRate ?? format.rates[0]
-    guard format.rates.contains(rate) else {
-      let known = format.rates.sorted().map(String.init).joined(separator: ", ")
-      throw SpeechDeskError(.unsupported, "\(format.rawValue) has one of these sample rates: \(known)")
-    }
-    let pieces = try pieces(request)
-    guard texts.take() else { throw busy("\(texts.limit) texts are being spoken already") }
     let (bytes, out) = AsyncThrowingStream<[UInt8], any Error>.makeStream()
     let isCancelled = DeskFlag()
     out.onTermination = { _ in isCancelled.raise() }
-    let texts = self.texts
     let text = Speaking(
-      pieces, synthesizer: synthesizer, format: format, sampleRate: rate, bytes: out, isCancelled: isCancelled,
-      end: { texts.leave() })
+      order.pieces, synthesizer: synthesizer, format: order.format, sampleRate: order.rate, bytes: out,
+      isCancelled: isCancelled, end: end(.synthesize, texts))
     speaking.submit(text)
     return bytes
   }

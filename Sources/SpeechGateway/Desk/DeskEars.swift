@@ -25,20 +25,41 @@ struct DeskEars: Sendable {
     endpointer = Endpointer(settings: settings)
   }
 
-  /// Hears the next frame, and says which stretches are over: up to ``VoiceDetector/frameSamples`` samples.
-  mutating func hear(_ frame: ArraySlice<Int16>) -> [Segment] {
+  /// What became of a stretch of speech.
+  enum Heard {
+    /// It has begun at `onset`; its segment begins at `start`.
+    case began(onset: Int64, start: Int64)
+    case ended(Segment)
+  }
+
+  /// Whether speech is heard that may become a stretch, or is one.
+  var isHearingSpeech: Bool { endpointer.isHearingSpeech }
+
+  /// Hears the next frame, and says which stretches begin and end: up to ``VoiceDetector/frameSamples`` samples.
+  mutating func hear(_ frame: ArraySlice<Int16>) -> [Heard] {
     let probability = frame.withUnsafeBufferPointer { detector.probability($0) }
     let start = position
     position += Int64(frame.count)
-    return segments(endpointer.receive(.frame(position: start, samples: frame.count, probability: probability)))
+    return heard(endpointer.receive(.frame(position: start, samples: frame.count, probability: probability)))
   }
 
-  /// No more sound comes.
-  mutating func finish() -> [Segment] { segments(endpointer.receive(.streamEnded)) }
+  /// No more sound comes, or none that belongs to what is being said.
+  mutating func finish() -> [Heard] { heard(endpointer.receive(.streamEnded)) }
 
-  private func segments(_ actions: [EndpointerAction]) -> [Segment] {
-    actions.compactMap { action in if case .speechEnded(let segment, _, _) = action { segment } else { nil } }
+  private func heard(_ actions: [EndpointerAction]) -> [Heard] {
+    actions.compactMap { action in
+      switch action {
+      case .speechStarted(let onset, let start, _): .began(onset: onset, start: start)
+      case .speechEnded(let segment, _, _): .ended(segment)
+      default: nil
+      }
+    }
   }
+}
+
+extension [DeskEars.Heard] {
+  /// The stretches that are over.
+  var segments: [Segment] { compactMap { heard in if case .ended(let segment) = heard { segment } else { nil } } }
 }
 
 extension DeskHearing {

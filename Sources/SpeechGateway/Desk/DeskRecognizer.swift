@@ -33,6 +33,17 @@ final class SphinxDeskRecognizer {
       ? anything : expected
   }
 
+  /// A decoder of its own for looks at speech that goes on. With phrases it looks for nothing else, as in a call.
+  /// - Throws: ``SpeechSetupError`` where a model is missing.
+  func onlooker(phrases grammar: SearchGrammar?) throws(SpeechSetupError) -> SphinxDecoder {
+    guard let grammar, !grammar.isEmpty else {
+      return try SphinxDecoder.livingSpeech(model: model, dictionary: words())
+    }
+    let decoder = try SphinxDecoder(model: model)
+    try decoder.select(grammar, dictionary: words())
+    return decoder
+  }
+
   private func hearAnything(_ samples: ArraySlice<Int16>) throws(SpeechSetupError) -> DeskHearing {
     let decoder: SphinxDecoder
     if let free { decoder = free } else { decoder = try .freeSpeech(model: model, dictionary: words()) }
@@ -54,10 +65,7 @@ final class SphinxDeskRecognizer {
     phrases = decoder
     try decoder.select(grammar, dictionary: words())
     guard let heard = samples.withUnsafeBufferPointer({ decoder.decode($0) }) else { return DeskHearing() }
-    let confidence = ConfidenceScale.confidence(heard)
-    guard confidence >= ConfidenceScale.acceptance,
-      heard.words.contains(where: { grammar.phraseWords.contains($0.text) })
-    else { return DeskHearing() }
+    guard let confidence = grammar.confidence(heard) else { return DeskHearing() }
     return DeskHearing(words: Self.words(heard, otherwise: confidence), confidence: confidence)
   }
 
@@ -74,5 +82,14 @@ final class SphinxDeskRecognizer {
         text: word.text, startMs: word.start * 10, endMs: (word.start + word.frames) * 10,
         confidence: word.posterior ?? confidence)
     }
+  }
+}
+
+extension SearchGrammar {
+  /// How sure it is that this was expected; nil: it was not.
+  func confidence(_ heard: DecodedSegment) -> Double? {
+    let confidence = ConfidenceScale.confidence(heard)
+    return confidence >= ConfidenceScale.acceptance && heard.words.contains { phraseWords.contains($0.text) }
+      ? confidence : nil
   }
 }

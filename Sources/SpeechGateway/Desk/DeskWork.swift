@@ -14,19 +14,33 @@ final class DeskFlag: Sendable {
 final class DeskSeats: Sendable {
   let limit: Int
   private let taken = NIOLockedValueBox(0)
+  private let changed: @Sendable (Int) -> Void
 
-  init(_ limit: Int) { self.limit = limit }
+  /// - Parameter changed: told how many are taken, in the order in which it changes.
+  init(_ limit: Int, changed: @escaping @Sendable (Int) -> Void = { _ in }) {
+    self.limit = limit
+    self.changed = changed
+  }
 
   func take() -> Bool {
     taken.withLockedValue { taken in
       if taken >= limit { return false }
       taken += 1
+      changed(taken)
       return true
     }
   }
 
-  func leave() { taken.withLockedValue { $0 -= 1 } }
+  func leave() {
+    taken.withLockedValue { taken in
+      taken -= 1
+      changed(taken)
+    }
+  }
 }
+
+/// Told once, when nothing more will be done: how a request ended, and the seconds of sound that were heard or made for it.
+typealias DeskEnd = @Sendable (SpeechRequestOutcome, Double) -> Void
 
 /// A file on its way to words, in steps, so that a long one does not keep short ones waiting: read first, then stretch by
 /// stretch.
@@ -50,12 +64,11 @@ final class Transcribing: Sendable {
   private let limits: SoundFile.Limits
   private let events: Events
   private let isCancelled: DeskFlag
-  private let end: @Sendable () -> Void
+  private let end: DeskEnd
 
-  /// - Parameter end: called once, when nothing more will be done.
   init(
     _ audio: [UInt8], ears: DeskEars, grammar: SearchGrammar?, limits: SoundFile.Limits, events: Events,
-    isCancelled: DeskFlag, end: @escaping @Sendable () -> Void
+    isCancelled: DeskFlag, end: @escaping DeskEnd
   ) {
     state = State(audio: audio, ears: ears)
     self.grammar = grammar
@@ -89,8 +102,9 @@ final class Transcribing: Sendable {
   func fail(_ error: SpeechDeskError) { _ = finish(error) }
 
   private func finish(_ error: SpeechDeskError?) -> Bool {
+    // Counted before the client learns of it.
+    end(SpeechRequestOutcome(error, isCancelled: isCancelled.isRaised), Double(state.ears.position) / 16_000)
     events.finish(throwing: error)
-    end()
     return false
   }
 
@@ -110,11 +124,11 @@ final class Transcribing: Sendable {
     let stop = min(samples.count, at + Self.stepSamples)
     while at < stop {
       let next = min(samples.count, at + VoiceDetector.frameSamples)
-      state.waiting += state.ears.hear(samples[at..<next])
+      state.waiting += state.ears.hear(samples[at..<next]).segments
       at = next
     }
     if at >= samples.count {
-      state.waiting += state.ears.finish()
+      state.waiting += state.ears.finish().segments
       state.hasEnded = true
     }
   }

@@ -9,6 +9,8 @@ final class Speaking: Sendable {
     /// What is left, the next last.
     var pieces: [Piece]
     var encoder: SoundEncoder?
+    /// At 16 kHz.
+    var samples = 0
   }
 
   // Only `step` touches it, and the queue gives a text to one thread at a time.
@@ -18,11 +20,11 @@ final class Speaking: Sendable {
   private let sampleRate: Int
   private let bytes: Bytes
   private let isCancelled: DeskFlag
-  private let end: @Sendable () -> Void
+  private let end: DeskEnd
 
   init(
     _ pieces: [Piece], synthesizer: any Synthesizer, format: SoundEncoder.Format, sampleRate: Int, bytes: Bytes,
-    isCancelled: DeskFlag, end: @escaping @Sendable () -> Void
+    isCancelled: DeskFlag, end: @escaping DeskEnd
   ) {
     state = State(pieces: pieces.reversed())
     self.synthesizer = synthesizer
@@ -46,8 +48,8 @@ final class Speaking: Sendable {
   func fail(_ error: SpeechDeskError) { _ = finish(error) }
 
   private func finish(_ error: SpeechDeskError?) -> Bool {
+    end(SpeechRequestOutcome(error, isCancelled: isCancelled.isRaised), Double(state.samples) / 16_000)
     bytes.finish(throwing: error)
-    end()
     return false
   }
 
@@ -66,7 +68,9 @@ final class Speaking: Sendable {
       return false
     }
     switch piece {
-    case .silence(let samples): hand(encoder.write([Int16](repeating: 0, count: samples)))
+    case .silence(let samples):
+      state.samples += samples
+      hand(encoder.write([Int16](repeating: 0, count: samples)))
     case .file: break
     case .text(let request, _):
       var sound: [Int16] = []
@@ -78,6 +82,7 @@ final class Speaking: Sendable {
       } catch {
         throw SpeechDeskError(.unavailable, error.message)
       }
+      state.samples += sound.count
       hand(encoder.write(sound))
     }
     return true

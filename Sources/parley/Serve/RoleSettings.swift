@@ -68,6 +68,7 @@ extension SpeechGatewayConfiguration {
       pocketSphinxModel: own ?? Self.debianPocketSphinxModel, sileroCandidates: sileroCandidates, audioRoot: audioRoot,
       desk: Desk(
         maxWorkers: settings.api.maxWorkers, queueDepth: settings.api.queueDepth,
+        maxStreams: settings.api.maxStreams,
         maxAudioSeconds: Int(settings.api.maxAudio.components.seconds)))
   }
 }
@@ -94,6 +95,11 @@ struct SpeechCounts: SpeechMetrics {
     // 320 samples are one packet's worth of the caller's voice.
     metrics.rtpPacketsRejected.with("speech_queue_full").add((samples + 319) / 320)
   }
+  func requestEnded(_ operation: SpeechOperation, _ outcome: SpeechRequestOutcome, audioSeconds: Double) {
+    metrics.speechAPIRequests.with(operation.rawValue, outcome.rawValue).add()
+    if audioSeconds > 0 { metrics.speechAPIAudio.with(operation.rawValue).observe(audioSeconds) }
+  }
+  func streamsActive(_ count: Int) { metrics.speechAPIStreams.set(count) }
 }
 
 /// Where `scripts/setup` and packages put the weights of the neural voice detector.

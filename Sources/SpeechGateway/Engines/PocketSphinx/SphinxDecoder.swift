@@ -59,10 +59,18 @@ final class SphinxDecoder {
     return decoder
   }
 
+  /// For a look at free speech while it goes on: the first pass alone, which is all that a look can have and costs four fifths.
+  /// - Throws: ``SpeechSetupError`` where a model cannot be loaded.
+  static func livingSpeech(model: String, dictionary: PronouncingDictionary) throws(SpeechSetupError) -> SphinxDecoder {
+    let settings = ["-samprate", "16000", "-fwdflat", "no", "-bestpath", "no"]
+    let decoder = try SphinxDecoder(model: model, settings: settings, hasLattice: false)
+    try GeneralEnglish.load(into: decoder.decoder, model: model, dictionary: dictionary)
+    return decoder
+  }
+
   private init(model: String, settings: [String], hasLattice: Bool) throws(SpeechSetupError) {
     self.hasLattice = hasLattice
-    // Its log goes to stderr and is per thread in this version.
-    err_set_logfp(nil)
+    Self.muteThread()
     let arguments = ["parley", "-hmm", "\(model)/en-us"] + settings
     var pointers: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
     defer { for pointer in pointers { free(pointer) } }
@@ -78,6 +86,9 @@ final class SphinxDecoder {
   }
 
   deinit { ps_free(decoder) }
+
+  /// The library's log goes to stderr and is per thread in this version. For threads that use decoders which others made.
+  static func muteThread() { err_set_logfp(nil) }
 
   /// Whether the dictionary has grown so much that a new decoder is cheaper.
   var isWornOut: Bool { known.count > Self.maxWords }
@@ -109,10 +120,29 @@ final class SphinxDecoder {
     guard !segment.isEmpty, ps_start_utt(decoder) == 0 else { return nil }
     let processed = ps_process_raw(decoder, segment.baseAddress, segment.count, 0, 1)
     guard ps_end_utt(decoder) == 0, processed >= 0 else { return nil }
+    return heard(of: segment.count)
+  }
+
+  // MARK: Speech that goes on
+
+  /// Begins a segment whose samples come little by little.
+  func begin() -> Bool { ps_start_utt(decoder) == 0 }
+
+  func hear(_ samples: UnsafeBufferPointer<Int16>) {
+    _ = ps_process_raw(decoder, samples.baseAddress, samples.count, 0, 0)
+  }
+
+  /// What the segment holds so far, of so many samples.
+  func look(at samples: Int) -> DecodedSegment? { heard(of: samples) }
+
+  /// Ends the segment; what it held is of no interest any more.
+  func abandon() { _ = ps_end_utt(decoder) }
+
+  private func heard(of samples: Int) -> DecodedSegment? {
     let frames = Int(ps_get_n_frames(decoder))
     // The library leaves silence out before the first word only (within a segment no silence is long enough), and counts frames
     // from there.
-    let skipped = max(0, segment.count / 160 - frames)
+    let skipped = max(0, samples / 160 - frames)
     var score: Int32 = 0
     guard frames > 0, ps_get_hyp(decoder, &score) != nil else { return nil }
     var words: [DecodedSegment.Word] = []
