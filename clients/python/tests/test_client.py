@@ -9,10 +9,12 @@ import json
 import os
 import pathlib
 import re
+import threading
 import unittest
-from typing import Any, Callable
+from typing import Any, AsyncIterator, Callable, Iterator
 
 import httpx2
+from websockets.sync.server import serve
 
 import parley_client
 
@@ -144,6 +146,98 @@ class Events(unittest.TestCase):
                 return found
 
         self.assertEqual(asyncio.run(run()), ["e1", "e2"])
+
+
+class Speech(unittest.TestCase):
+    """Against a gateway of the test's own, which speaks the protocol of docs/api/speech.md."""
+
+    def serve(self, script: Callable[[Any], None], status: int = 101) -> str:
+        def refuse(connection: Any, _: Any) -> Any:
+            return None if status == 101 else connection.respond(status, "{}")
+
+        server = serve(script, "127.0.0.1", 0, process_request=refuse)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(server.shutdown)
+        return f"http://127.0.0.1:{server.socket.getsockname()[1]}"
+
+    @staticmethod
+    def echo(socket: Any) -> None:
+        """Says what it was sent."""
+        configuration = json.loads(socket.recv())
+        socket.send(json.dumps({"type": "ready"}))
+        for message in socket:
+            if isinstance(message, bytes):
+                socket.send(json.dumps({"type": "final", "text": message.decode()}))
+            else:
+                socket.send(json.dumps({"type": "done", "configuration": configuration, "command": json.loads(message)}))
+                return
+
+    def test_words_come_while_sound_is_sent(self) -> None:
+        with parley_client.Client(self.serve(self.echo), "token") as made:
+            heard: list[str] = []
+
+            def sound() -> Iterator[bytes]:
+                yield b"one"
+                # Asked for only when the word before it has been heard.
+                first.wait(20)
+                yield b"two"
+
+            first = threading.Event()
+            results = made.listen(sound(), sample_rate=8000, phrases=["one"])
+            for result in results:
+                heard.append(result.get("text", result["type"]))
+                first.set()
+        self.assertEqual(heard, ["one", "two", "done"])
+        self.assertEqual(result["command"], {"type": "end"})
+        self.assertEqual(result["configuration"]["phrases"], ["one"])
+        self.assertEqual(result["configuration"]["sample_rate"], 8000)
+
+    def test_asyncio(self) -> None:
+        async def sound() -> AsyncIterator[bytes]:
+            yield b"one"
+
+        async def run() -> list[str]:
+            async with parley_client.AsyncClient(self.serve(self.echo), "token") as made:
+                return [result.get("text", result["type"]) async for result in made.listen(sound())]
+
+        self.assertEqual(asyncio.run(run()), ["one", "done"])
+
+    def test_a_refusal_is_an_exception_with_its_code(self) -> None:
+        def refuse(socket: Any) -> None:
+            socket.recv()
+            socket.send(json.dumps({"type": "error", "status": 429, "code": "busy", "detail": "no room"}))
+            socket.close(1013)
+
+        with parley_client.Client(self.serve(refuse), "token") as made, self.assertRaises(
+            parley_client.RateLimited
+        ) as caught:
+            list(made.listen([b"sound"]))
+        self.assertEqual((caught.exception.code, caught.exception.detail), ("busy", "no room"))
+        with parley_client.Client(self.serve(self.echo, 403), "token") as made, self.assertRaises(
+            parley_client.Forbidden
+        ):
+            list(made.listen([b"sound"]))
+
+    def test_a_stream_that_breaks_is_said_so(self) -> None:
+        def leave(socket: Any) -> None:
+            socket.recv()
+            socket.send(json.dumps({"type": "ready"}))
+            socket.recv()
+
+        with parley_client.Client(self.serve(leave), "token") as made, self.assertRaises(
+            parley_client.ConnectionFailed
+        ):
+            list(made.listen([b"sound"]))
+
+    def test_what_fails_in_the_sound_is_raised_by_the_words(self) -> None:
+        def sound() -> Iterator[bytes]:
+            yield b"one"
+            raise LookupError("the microphone is gone")
+
+        with parley_client.Client(self.serve(self.echo), "token") as made, self.assertRaises(LookupError):
+            list(made.listen(sound()))
 
 
 class Webhooks(unittest.TestCase):

@@ -6,11 +6,11 @@ import asyncio
 import os
 import random
 import time
-from typing import Any, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from typing import Any, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 
 import httpx2
 
-from . import _operations, events
+from . import _operations, events, speech
 from .errors import APIError, ConnectionFailed, problem
 
 # The gateway did not act on it.
@@ -135,6 +135,28 @@ class Client(_operations.Operations):
             events.Follower(event_types, session_id, dialog_name, include_history, last_event_id, attempts),
         )
 
+    def listen(
+        self,
+        sound: Iterable[bytes],
+        *,
+        encoding: str = "pcm_s16le",
+        sample_rate: int | None = None,
+        language: str | None = None,
+        phrases: Iterable[str] | None = None,
+        partial_results: bool = True,
+        word_timestamps: bool = False,
+    ) -> Iterator[speech.Result]:
+        """What is said in `sound`, while it comes: mono samples in parts of up to 64 KiB.
+
+        `encoding` is `pcm_s16le` or `ulaw`, `sample_rate` 8000, 16000 (without it), 24000 or 48000 Hz. Of the results, `partial` may
+        still change, `final` does not, and `done` is the last. Needs the package websockets.
+        """
+        return speech.listen(
+            *speech.address(self._http),
+            speech.configuration(encoding, sample_rate, language, phrases, partial_results, word_timestamps),
+            sound,
+        )
+
     def close(self) -> None:
         self._http.close()
 
@@ -188,6 +210,23 @@ class AsyncClient(_operations.AsyncOperations):
             self._http,
             self._sleep,
             events.Follower(event_types, session_id, dialog_name, include_history, last_event_id, attempts),
+        )
+
+    def listen(
+        self,
+        sound: AsyncIterable[bytes],
+        *,
+        encoding: str = "pcm_s16le",
+        sample_rate: int | None = None,
+        language: str | None = None,
+        phrases: Iterable[str] | None = None,
+        partial_results: bool = True,
+        word_timestamps: bool = False,
+    ) -> AsyncIterator[speech.Result]:
+        return speech.listen_async(
+            *speech.address(self._http),
+            speech.configuration(encoding, sample_rate, language, phrases, partial_results, word_timestamps),
+            sound,
         )
 
     async def close(self) -> None:
