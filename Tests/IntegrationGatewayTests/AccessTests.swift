@@ -159,6 +159,20 @@ import Testing
     }
   }
 
+  @Test(.timeLimit(.minutes(1))) func aStreamOfSoundEndsWithItsToken() async throws {
+    let keeper = try Doorkeeper()
+    let expiring = try await keeper.token(.developer, expiresInMs: 60_000)
+    try await Gateway.with(access: keeper.access, keepAlive: .milliseconds(20)) { gateway async throws in
+      gateway.service.connect(FakeDesk())
+      let socket = try await SocketPeer(gateway, "/v1/speech/stream", token: expiring)
+      try await socket.send("{}")
+      #expect(await socket.message()?.text.contains("\"ready\"") == true)
+      keeper.nowMs.withLockedValue { $0 += 60_000 }
+      #expect(await socket.message()?.text.contains("not valid any more") == true)
+      #expect(await socket.message()?.code == 1008)
+    }
+  }
+
   // MARK: Roles and tenants
 
   @Test func aRoleThatDoesNotDoIsNamed() async throws {

@@ -54,7 +54,8 @@ extension CallAPI {
       socket: socket, isWelcome: isWelcome(request))
   }
 
-  private func isWelcome(_ request: APIRequest) -> @Sendable () async -> Bool {
+  /// Whether the token that opened a stream is still good.
+  func isWelcome(_ request: APIRequest) -> @Sendable () async -> Bool {
     let token = request.headers[.authorization], peer = Self.peer(request.channel)
     return { [gate] in await gate.stillAdmits(token, peer: peer) }
   }

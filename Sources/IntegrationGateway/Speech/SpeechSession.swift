@@ -21,23 +21,28 @@ final class SpeechSession: Sendable {
   private let request: APIRequest
   private let socket: APISocket
   private let limits: ConnectionLimits
+  private let welcome: Welcome
   private let desk: @Sendable () throws(APIProblem) -> any SpeechDesk
   private let state = NIOLockedValueBox(State())
 
+  /// Whether the client's token is still good, and how often that is asked.
+  typealias Welcome = (interval: Duration, holds: @Sendable () async -> Bool)
+
   init(
-    _ request: APIRequest, _ socket: APISocket, limits: ConnectionLimits,
+    _ request: APIRequest, _ socket: APISocket, limits: ConnectionLimits, welcome: Welcome,
     desk: @escaping @Sendable () throws(APIProblem) -> any SpeechDesk
   ) {
     self.request = request
     self.socket = socket
     self.limits = limits
+    self.welcome = welcome
     self.desk = desk
   }
 
   /// Returns when the client is gone.
   /// - Throws: ``APIProblem`` where it was refused; it knows that already.
   func run() async throws {
-    let watch = Task { await keepTime() }
+    let watches = [Task { await keepTime() }, Task { await keepWatch() }]
     var stream: Open?
     var hasEnded = false
     var soundMs = 0.0
@@ -71,7 +76,7 @@ final class SpeechSession: Sendable {
     } catch {
       // The connection broke: nobody listens any more.
     }
-    watch.cancel()
+    for watch in watches { watch.cancel() }
     stream?.telling.cancel()
     await stream?.telling.value
     request.details.withLockedValue { $0["audio_ms"] = .int(Int64(soundMs)) }
@@ -137,6 +142,16 @@ final class SpeechSession: Sendable {
     guard isFirst else { return }
     try? await socket.send(.text(JSON.encode(SpeechMessage.error(problem))))
     await socket.close(code: problem.closeCode, reason: problem.detail)
+  }
+
+  /// Waits for the end of the client's token.
+  private func keepWatch() async {
+    while !Task.isCancelled {
+      do { try await Task.sleep(for: welcome.interval) } catch { return }
+      if await !welcome.holds() {
+        return await refuse(APIProblem(.unauthorized, "unauthorized", "the token is not valid any more"))
+      }
+    }
   }
 
   /// Waits for a client that says nothing, or for one that never ends.

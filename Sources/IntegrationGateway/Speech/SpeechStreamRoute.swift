@@ -11,9 +11,10 @@ extension CallAPI {
       summary: "Sound into words while it comes: a WebSocket (docs/api/speech.md)", roles: [.operate, .developer],
       answer: "A WebSocket", statuses: [.switchingProtocols],
       socket: { [self] request, socket in
-        try await SpeechSession(request, socket, limits: configuration.limits) { [self] () throws(APIProblem) in
-          try speechDesk()
-        }.run()
+        try await SpeechSession(
+          request, socket, limits: configuration.limits,
+          welcome: (configuration.keepAliveInterval, isWelcome(request))
+        ) { [self] () throws(APIProblem) in try speechDesk() }.run()
       },
       messages: APIRoute.Messages(
         ofClient: [SpeechMessage.configuration, SpeechMessage.command],
