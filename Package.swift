@@ -63,7 +63,12 @@ let package = Package(
     room("CallLink", ["Base"]),
     room("Settings", ["Base", .product(name: "Yams", package: "Yams")]),
     room("Telemetry", ["Base", "Settings", logging, .product(name: "NIOHTTP1", package: "swift-nio")] + nio),
-    room("Storage", ["Base", "Settings", "CPostgreSQL", logging, .product(name: "GRDB", package: "GRDB.swift")] + nio),
+    room(
+      "Storage",
+      [
+        "Base", "Settings", "CPostgreSQL", logging, .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      ] + nio),
 
     room(
       "Outbound",
@@ -141,7 +146,11 @@ let package = Package(
     tests("SettingsTests", ["Settings", "Base"]),
     tests(
       "StorageTests",
-      ["Storage", "Base", "ScriptedServers", "TestKit", logging, .product(name: "GRDB", package: "GRDB.swift")]),
+      [
+        "Storage", "Base", "Settings", "ScriptedServers", "TestKit", logging,
+        .product(name: "GRDB", package: "GRDB.swift"),
+      ]
+        + nio),
     tests(
       "MediaGatewayTests",
       ["MediaGateway", "MediaIO", "CallLink", "TestKit", "Base", "SIP", "SDP", "RTP", "Audio", logging] + nio),

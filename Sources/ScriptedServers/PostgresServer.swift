@@ -12,9 +12,6 @@ import NIOConcurrencyHelpers
 /// A PostgreSQL server from the system's packages that listens on a socket in a folder of its own, so that any number run on
 /// one machine. It ends with the process that started it, however that ends.
 public final class PostgresServer: Sendable {
-  /// Why there is no server: what the programs printed.
-  public struct Failed: Error, CustomStringConvertible { public var description: String }
-
   private static let shared = NIOLockedValueBox<PostgresServer?>(nil)
 
   /// The process's own server, started when it is first asked for.
@@ -34,7 +31,7 @@ public final class PostgresServer: Sendable {
   public init() throws {
     // Nothing here survives the machine, so nothing waits for its disk. A watcher takes the server down and the folder away
     // when this process is gone.
-    folder = try Self.run(
+    folder = try Shell.run(
       """
       bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
       [ -n "$bin" ] || { echo "PostgreSQL is missing: run scripts/setup --test"; exit 1; }
@@ -67,40 +64,18 @@ public final class PostgresServer: Sendable {
       return number
     }
     let name = "test\(number)"
-    _ = try Self.run("createdb -h '\(folder)' -U parley \(name)")
+    _ = try Shell.run("createdb -h '\(folder)' -U parley \(name)")
     return "postgres://parley@localhost/\(name)?host=\(folder)"
   }
 
   /// As if the machine had lost power: no goodbye, and a recovery at the next start.
-  public func crash() throws { _ = try Self.run("'\(folder)/control' stop -m immediate") }
+  public func crash() throws { _ = try Shell.run("'\(folder)/control' stop -m immediate") }
 
-  public func start() throws { _ = try Self.run("'\(folder)/control' start") }
+  public func start() throws { _ = try Shell.run("'\(folder)/control' start") }
 
   /// Runs a program of PostgreSQL (`psql`, `pg_dump`); what it prints.
   @discardableResult
   public func tool(_ command: String) throws -> String {
-    try Self.run("export PGHOST='\(folder)' PGUSER=parley; \(command)")
+    try Shell.run("export PGHOST='\(folder)' PGUSER=parley; \(command)")
   }
-
-  /// Runs a script to its end; its output without the last line break.
-  private static func run(_ script: String) throws -> String {
-
-    guard let pipe = popen("bash -euo pipefail -c \(quoted(script)) 2>&1", "r") else {
-      throw Failed(description: "no shell can be started")
-    }
-    var output: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 4096)
-    while true {
-      let count = fread(&buffer, 1, buffer.count, pipe)
-      if count == 0 { break }
-      output += buffer[..<count]
-    }
-    let status = pclose(pipe)
-    var text = String(decoding: output, as: UTF8.self)
-    while text.last == "\n" { text.removeLast() }
-    guard status == 0 else { throw Failed(description: text) }
-    return text
-  }
-
-  private static func quoted(_ text: String) -> String { "'" + text.replacing("'", with: "'\\''") + "'" }
 }

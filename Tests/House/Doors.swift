@@ -23,7 +23,7 @@ import Testing
     "CallLink": ["Base"],
     "Settings": platform.union(["Base", "CYaml"]),
     "Telemetry": platform.union(nio).union(["Base", "Settings", "Logging"]),
-    "Storage": platform.union(nio).union(["Base", "Settings", "Logging", "GRDB", "CPostgreSQL"]),
+    "Storage": platform.union(nio).union(["Base", "Settings", "Logging", "GRDB", "CPostgreSQL", "NIOSSL"]),
     "Outbound": platform.union(nio).union(["Base", "Settings", "Logging", "AsyncHTTPClient", "NIOSSL", "Crypto"]),
     "MediaIO": platform.union(nio).union(["Base"]),
     "MediaGateway": platform.union(nio).union(shared).union(["SIP", "SDP", "RTP", "Audio", "MediaIO", "Logging"]),
