@@ -200,6 +200,8 @@ public struct StorageSettings: Sendable, Hashable {
   public var dataDir = StorageSettings.defaultDataDir
   /// `sqlite:///absolute/path`, `postgres://...` with its password, or `memory:` for nothing on disk.
   public var database = "sqlite://" + StorageSettings.defaultDataDir + "/parley.db"
+  /// What gateways that share a database reach each other by; nil: there is one gateway, or they only share the database.
+  public var redis: RedisAddress?
   /// `file:///absolute/path`: sounds that dialogs play.
   public var objects = "file://" + StorageSettings.defaultDataDir + "/objects"
   public var retention = RetentionSettings()

@@ -194,7 +194,9 @@ enum ConfigurationKeys {
     .key(
       "database", \.database, DatabaseAddress.codec,
       "Calls and their events, dialogs, numbers, tokens; by default `parley.db` below `storage.data_dir`."),
-    .later("redis", ""),
+    .key(
+      "redis", \.redis, RedisAddress.codec,
+      "Where gateways that share a database reach each other; see docs/storage.md. Empty: nowhere."),
     .key("objects", \.objects, objects, "Sounds that dialogs play; by default `objects` below `storage.data_dir`."),
     .section(
       "retention", \.retention, "How long what is kept of calls stays.",

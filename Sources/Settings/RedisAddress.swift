@@ -218,3 +218,21 @@ public struct RedisAddress: Sendable, Hashable {
     return String(validating: bytes, as: UTF8.self)
   }
 }
+
+extension RedisAddress {
+  static let codec = Codec<RedisAddress?>(
+    kind: "`redis://`, `rediss://` or `redis+sentinel://` address, or empty",
+    read: { node, decoding in
+      guard let text = decoding.scalar(node, expected: "an address of Redis") else { return nil }
+      if text.isEmpty { return .some(nil) }
+      do {
+        return try RedisAddress(text)
+      } catch {
+        return decoding.fail(node, "\(error)")
+      }
+    },
+    show: { address in
+      guard let address else { return "" }
+      return .string(address.credentials == nil ? address.place : address.place.replacing("://", with: "://***@"))
+    })
+}

@@ -81,10 +81,12 @@ public struct DatabaseStores: Sendable {
   /// PostgreSQL, shared by any number of processes.
   /// - Parameters:
   ///   - url: see ``PostgresDatabase/init(url:)``.
+  ///   - bell: tells processes that share the database of new events; nil: each looks by itself, once a second.
   ///   - documentsPath: a SQLite file for the index of the documents: it is made of files, and each process has its own.
   /// - Throws: one sentence that names the server, without its password.
   public static func postgres(
-    url: String, documentsPath: String, nowMs: Int64, queueLimit: Int = StorageLimits.pendingWrites, logger: Logger
+    url: String, documentsPath: String, nowMs: Int64, queueLimit: Int = StorageLimits.pendingWrites,
+    bell: (any ChangeBell)? = nil, logger: Logger
   ) async throws(StorageError) -> DatabaseStores {
     let database = PostgresDatabase(url: url)
     let documents = try SQLiteFile(path: documentsPath)
@@ -123,6 +125,7 @@ public struct DatabaseStores: Sendable {
       let sessions = stores.sessions
       stores.trouble = { sessions.trouble ?? lease.trouble }
       try await stores.numbers.reload()
+      try await sessions.follow(bell)
       try await lease.start()
       signals.withLockedValue { [stores] in $0 = stores }
       return stores

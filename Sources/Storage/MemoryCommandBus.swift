@@ -19,25 +19,8 @@ public final class MemoryCommandBus: CommandBus {
   public func send(_ command: CallCommand, to session: SessionID, tenant: String) async -> CommandOutcome {
     let key = Key(session: session, tenant: tenant)
     guard let handler = handlers.withLockedValue({ $0.of[key]?.handler }) else { return .noSuchSession }
-    let timeout = timeout
-    return await withCheckedContinuation { continuation in
-      let first = NIOLockedValueBox(true)
-      // Whoever comes first answers; a handler that never returns holds nobody.
-      @Sendable func answer(_ outcome: CommandOutcome) {
-        let isFirst = first.withLockedValue { first in
-          defer { first = false }
-          return first
-        }
-        if isFirst { continuation.resume(returning: outcome) }
-      }
-      let timer = Task {
-        do { try await Task.sleep(for: timeout) } catch { return }
-        answer(.refused("the session did not answer in time"))
-      }
-      Task {
-        answer(await handler(command))
-        timer.cancel()
-      }
+    return await firstAnswer(within: timeout, otherwise: .refused("the session did not answer in time")) { answer in
+      Task { answer(await handler(command)) }
     }
   }
 
@@ -56,5 +39,29 @@ public final class MemoryCommandBus: CommandBus {
         if state.of[key]?.id == id { state.of[key] = nil }
       }
     }
+  }
+}
+
+/// What `ask` answers first, or `otherwise` when the time is over: who never answers holds nobody.
+func firstAnswer<Answer: Sendable>(
+  within timeout: Duration, otherwise: Answer, _ ask: (_ answer: @escaping @Sendable (Answer) -> Void) -> Void
+) async -> Answer {
+  await withCheckedContinuation { continuation in
+    let waiting = NIOLockedValueBox<(CheckedContinuation<Answer, Never>, timer: Task<Void, Never>?)?>(
+      (continuation, nil))
+    @Sendable func answer(_ answer: Answer) {
+      let first = waiting.withLockedValue { waiting in
+        defer { waiting = nil }
+        return waiting
+      }
+      first?.timer?.cancel()
+      first?.0.resume(returning: answer)
+    }
+    let timer = Task {
+      do { try await Task.sleep(for: timeout) } catch { return }
+      answer(otherwise)
+    }
+    waiting.withLockedValue { $0?.timer = timer }
+    ask(answer)
   }
 }

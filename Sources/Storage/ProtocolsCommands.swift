@@ -20,6 +20,8 @@ public enum CommandOutcome: Sendable, Hashable {
   case noSuchSession
   /// The session cannot do this now; a sentence for the caller of the API.
   case refused(String)
+  /// Somebody holds the session and cannot be asked now, or did not answer: whether the command was carried out is not known.
+  case unreachable(String)
 }
 
 /// Carries commands to the runtime that holds a session: memory in one process, Redis between pods.

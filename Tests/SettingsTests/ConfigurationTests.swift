@@ -104,6 +104,10 @@ import Testing
       "config.yaml:1:25: error: C006 runtime.state_store: `redis` is not supported by this version (it knows memory)"
     ),
     (
+      "storage: { redis: \"redis://ann:hunter22@host/x\" }",
+      "config.yaml:1:19: error: C005 storage.redis: has a path that is no number of a database"
+    ),
+    (
       "storage: { database: \"postgres://\" }",
       "config.yaml:1:22: error: C005 storage.database: is not a PostgreSQL address (write postgres://user:password@host:5432/database)"
     ),

@@ -56,6 +56,7 @@ extension CallAPI {
     switch await commands.send(command, to: session, tenant: tenant) {
     case .done(let fields): return .json(.map(fields))
     case .refused(let sentence): throw APIProblem(.conflict, "refused", sentence)
+    case .unreachable(let sentence): throw APIProblem(.serviceUnavailable, "unreachable", sentence)
     case .noSuchSession:
       if let summary = try await directory.session(session, tenant: tenant) {
         throw APIProblem(

@@ -84,7 +84,7 @@ public final class InstanceLease: Sendable {
       return false
     }
     let ended = try await database.write { [id] database in
-      let clock = try Self.clock(database)
+      let clock = try SQLClock.database.nowMs(database)
       try database.run(
         """
         INSERT INTO instances (id, seen_at_ms) VALUES (?, ?)
@@ -107,16 +107,6 @@ public final class InstanceLease: Sendable {
     }
     try database.run("DELETE FROM instances WHERE seen_at_ms < ?", [.int(border)])
     return lost.count
-  }
-
-  /// The database's own clock, because those of the processes may differ.
-  private static func clock(_ database: any SQLConnection) throws -> Int64 {
-    let question =
-      switch database.dialect {
-      case .sqlite: "SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) AS now"
-      case .postgres: "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS now"
-      }
-    return try database.row(question)?.int("now") ?? 0
   }
 
   private func lookForChanges(isFirst: Bool) async throws {

@@ -8,14 +8,14 @@ import Settings
 
 /// Asks Redis over a few lines that come back by themselves. Any thread.
 ///
-/// A question that meets no connection waits for one, as long as every question may take; how much waits is bounded, and what
+/// A question that meets no connection waits for one, for a while; how much waits is bounded, and what
 /// would be too much is refused. Commands that block the server's connection (`BLPOP`, `XREAD BLOCK`, `SUBSCRIBE`, `MULTI`)
 /// are not for ``send(_:)``. Redis 6 or newer; a cluster of it is not followed.
 public final class RedisClient: Sendable {
   public struct Options: Sendable {
     /// Lines that share the questions.
     public var connections = 2
-    /// From a question to its answer, the wait for a connection included.
+    /// How long a question may wait for a connection, and, once it was sent, for its answer.
     public var commandTimeout: Duration = .seconds(2)
     public var connectTimeout: Duration = .seconds(2)
     /// After so much silence a server is asked whether it is there.

@@ -6,7 +6,7 @@ import Settings
 /// introduces itself, sends commands without waiting for the answers of earlier ones, notices that nobody answers any more,
 /// and begins again. Pure; ``Ticket`` is whatever its owner gives back an answer with.
 ///
-/// All commands have the same time, so whoever came first expires first. What was sent when a connection ends is
+/// All commands have the same time to be sent, and the same from then on to be answered, so whoever came first expires first. What was sent when a connection ends is
 /// `unanswered`; what was not waits for the next connection until its time is up.
 public struct RedisLineMachine<Ticket> {
   public typealias Answer = Result<RESPValue, RedisError>
@@ -30,7 +30,17 @@ public struct RedisLineMachine<Ticket> {
     /// nil: the line's own question whether anybody is there.
     var ticket: Ticket?
     var bytes: ByteBuffer
+    /// Until when it is sent, and once it was, until when it is answered.
     var deadline: Instant
+    /// How long it may wait to be sent, again and again where servers do not take it.
+    var patience: Instant
+
+    init(_ ticket: Ticket?, _ bytes: ByteBuffer, until patience: Instant) {
+      self.ticket = ticket
+      self.bytes = bytes
+      self.patience = patience
+      deadline = patience
+    }
   }
 
   /// What the answers to an introduction are about, in their order.
@@ -103,7 +113,7 @@ public struct RedisLineMachine<Ticket> {
 
   /// Sends a command as soon as the line is ready.
   public mutating func submit(_ command: ByteBuffer, _ ticket: Ticket, at now: Instant) -> [Action] {
-    let entry = Entry(ticket: ticket, bytes: command, deadline: now + settings.commandTimeout)
+    let entry = Entry(ticket, command, until: now + settings.commandTimeout)
     guard phase != .closed else { return [.finish(ticket, .failure(Self.closed))] }
     guard bytes + command.readableBytes <= settings.waitingBytes,
       unsent.count + inFlight.count + returned.count < settings.waitingCommands
@@ -112,7 +122,7 @@ public struct RedisLineMachine<Ticket> {
     }
     bytes += command.readableBytes
     if isReady {
-      send([entry])
+      send([entry], at: now)
     } else {
       unsent.append(entry)
     }
@@ -172,7 +182,7 @@ public struct RedisLineMachine<Ticket> {
       if let first = inFlight.first, first.deadline <= now {
         fail("did not answer in time", at: now)
       } else if inFlight.isEmpty, heardAt + settings.idleInterval <= now {
-        send([Entry(ticket: nil, bytes: RedisCommand("PING").encode(), deadline: now + settings.commandTimeout)])
+        send([Entry(nil, RedisCommand("PING").encode(), until: now)], at: now)
       }
     case .closed: break
     }
@@ -276,10 +286,10 @@ public struct RedisLineMachine<Ticket> {
       begin(.server, at: now)
       return
     }
-    becomeReadyIfGreeted()
+    becomeReadyIfGreeted(at: now)
   }
 
-  private mutating func becomeReadyIfGreeted() {
+  private mutating func becomeReadyIfGreeted(at now: Instant) {
     guard case .greeting = phase, greetings.isEmpty, unconfirmed.isEmpty else { return }
     phase = .ready
     trouble = nil
@@ -287,7 +297,7 @@ public struct RedisLineMachine<Ticket> {
     actions.append(.ready)
     let waiting = unsent
     unsent = []
-    send(waiting)
+    send(waiting, at: now)
   }
 
   /// Gives the connection up, and tries again after a while.
@@ -312,13 +322,14 @@ public struct RedisLineMachine<Ticket> {
   // MARK: Answers
 
   private mutating func handle(_ value: RESPValue, at now: Instant) {
-    if case .push(let elements) = value { return pushed(elements) }
+    if case .push(let elements) = value { return pushed(elements, at: now) }
     if !greetings.isEmpty { return greeted(value, at: now) }
     guard !inFlight.isEmpty else { return fail("answers what nobody asked", at: now) }
     let entry = inFlight.removeFirst()
     if case .error(let error) = value, ["READONLY", "LOADING", "MASTERDOWN"].contains(error.code) {
       // Nothing was done: another server may take it.
       returned.append(entry)
+      returned[returned.count - 1].deadline = entry.patience
       if leaving == nil { leaving = "takes no writes: \(error.code)" }
     } else {
       backoff.reset()
@@ -331,12 +342,12 @@ public struct RedisLineMachine<Ticket> {
     if let leaving, inFlight.isEmpty { fail(leaving, at: now) }
   }
 
-  private mutating func pushed(_ elements: [RESPValue]) {
+  private mutating func pushed(_ elements: [RESPValue], at now: Instant) {
     guard let kind = elements.first?.text, elements.count == 3, let channel = elements[1].text else { return }
     switch kind {
     case "subscribe":
       unconfirmed.remove(channel)
-      becomeReadyIfGreeted()
+      becomeReadyIfGreeted(at: now)
     case "message":
       if let payload = elements[2].bytes { actions.append(.message(channel: channel, payload: payload)) }
     default: break
@@ -345,11 +356,14 @@ public struct RedisLineMachine<Ticket> {
 
   // MARK: Pieces
 
-  private mutating func send(_ entries: [Entry]) {
+  private mutating func send(_ entries: [Entry], at now: Instant) {
     guard let first = entries.first else { return }
     var bytes = first.bytes
     for entry in entries.dropFirst() { bytes.writeImmutableBuffer(entry.bytes) }
-    inFlight += entries
+    for var entry in entries {
+      entry.deadline = now + settings.commandTimeout
+      inFlight.append(entry)
+    }
     actions.append(.write(bytes))
   }
 
@@ -378,7 +392,7 @@ public struct RedisLineSettings: Sendable {
   public var database = 0
   /// Channels to subscribe; empty: the line is for commands.
   public var channels: [String] = []
-  /// From the question to the answer, the wait for a connection included.
+  /// From the question to when it is sent, and from then to its answer.
   public var commandTimeout: Duration = .seconds(2)
   /// For each step of an attempt: the connection, and the introduction.
   public var connectTimeout: Duration = .seconds(2)

@@ -2,7 +2,7 @@
 enum Schema {
   /// In order. A step that was released never changes: its checksum is in every database.
   static let migrations: [SQLMigration] = [
-    record, dialogsAndDocuments, tenants, access, webhooks, rememberedAnswers,
+    record, dialogsAndDocuments, tenants, access, webhooks, rememberedAnswers, sharing,
   ]
 
   static let record = SQLMigration("1 record of sessions") { dialect in

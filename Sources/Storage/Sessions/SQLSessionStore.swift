@@ -49,6 +49,7 @@ public final class SQLSessionStore: SessionStore {
   private let patience: Patience
   private let state = NIOLockedValueBox(State())
   private let subscribers = Subscribers()
+  private let tail = NIOLockedValueBox<(log: LogTail, bell: (any ChangeBell)?)?>(nil)
   private let logger: Logger
 
   /// - Parameters:
@@ -120,7 +121,16 @@ public final class SQLSessionStore: SessionStore {
       return state.writer
     }
     await writer?.value
+    await tail.withLockedValue { $0 }?.log.stop()
     subscribers.close()
+  }
+
+  /// From now on subscribers get the events of all processes that write to the database.
+  func follow(_ bell: (any ChangeBell)?) async throws {
+    let log = LogTail(database) { [subscribers] in subscribers.publish($0) }
+    try await log.start()
+    tail.withLockedValue { $0 = (log, bell) }
+    bell?.listen { Task { await log.catchUp() } }
   }
 
   private func enqueue(_ write: SessionWrite) {
@@ -176,13 +186,13 @@ public final class SQLSessionStore: SessionStore {
 
   private func commit(_ batch: [SessionWrite]) async {
     switch await attempt(batch) {
-    case .success: publish(batch)
+    case .success: await publish(batch)
     case .failure(let error) where error.isPassing: lose(batch.count, error)
     case .failure where batch.count > 1:
       // One that cannot be written takes no other with it.
       for write in batch {
         switch await attempt([write]) {
-        case .success: publish([write])
+        case .success: await publish([write])
         case .failure(let error): lose(1, error)
         }
       }
@@ -267,10 +277,13 @@ public final class SQLSessionStore: SessionStore {
     logger.error("writes to the record were lost", metadata: ["writes": "\(count)", "error": "\(error)"])
   }
 
-  private func publish(_ batch: [SessionWrite]) {
+  private func publish(_ batch: [SessionWrite]) async {
     var events: [SessionEvent] = []
     for case .event(let event) in batch { events.append(event) }
-    subscribers.publish(events)
+    guard let tail = tail.withLockedValue({ $0 }) else { return subscribers.publish(events) }
+    if events.isEmpty { return }
+    await tail.log.catchUp()
+    tail.bell?.ring()
   }
 
   // MARK: Reading

@@ -57,6 +57,18 @@ enum SessionRows {
     return try rows.map(event)
   }
 
+  /// Of everybody, with their places.
+  static func events(
+    afterPlace place: Int64, limit: Int, _ database: any SQLConnection
+  ) throws -> [(place: Int64, event: SessionEvent)] {
+    try database.rows("SELECT * FROM events WHERE place > ? ORDER BY place LIMIT ?", [.int(place), clamp(limit)])
+      .map { (try $0.int("place"), try event($0)) }
+  }
+
+  static func lastPlace(_ database: any SQLConnection) throws -> Int64 {
+    try database.row("SELECT MAX(place) AS place FROM events")?.optionalInt("place") ?? 0
+  }
+
   private static func event(_ row: SQLRow) throws -> SessionEvent {
     var fields: [String: Value]?
     if case .text(let text)? = row["fields"] { fields = map(text) }

@@ -66,11 +66,13 @@ final class Gateway: Sendable {
     // Storage: the record of calls, the versions of dialogs, and the way back from the API to a call.
     try makeFolder(settings.storage.dataDir)
     try makeFolder(settings.storage.objectsPath)
-    let stores = try await DatabaseStores.open(settings.storage, logger: logger)
+    let shared = try await SharedCalls.open(settings.storage, metrics: metrics.registry, logger: logger)
+    undo.add(shared.close)
+    let stores = try await DatabaseStores.open(settings.storage, bell: shared.bell, logger: logger)
     undo.add(stores.close)
     Housekeeping.watch(stores, health, metrics.registry)
     let store = stores.sessions
-    let commands = MemoryCommandBus()
+    let commands = shared.commands
     let audit = settings.security.auditEnabled ? await openAudit(stores, settings, logger) : nil
     undo.add { await audit?.close() }
 
@@ -172,6 +174,7 @@ final class Gateway: Sendable {
         await work.value
         await outbound.shutdown()
         await audit?.close()
+        await shared.close()
         await stores.close()
       }, integration: integration,
       runtime: runtime, watch: watch, speech: speech, media: media, logger: logger,

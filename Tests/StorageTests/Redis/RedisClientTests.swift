@@ -17,6 +17,25 @@ import Testing
     return try RedisClient(try RedisAddress(url), options: options, logger: quiet)
   }
 
+  /// Why a question over each of these addresses fails; nil: it does not.
+  private func failures(_ urls: [String]) async -> [RedisError?] {
+    await withTaskGroup(of: RedisError?.self) { group in
+      for url in urls {
+        group.addTask {
+          guard let client = try? self.client(url, { $0.commandTimeout = .seconds(3) }) else { return nil }
+          defer { Task { await client.close() } }
+          do throws(RedisError) {
+            _ = try await client.send(RedisCommand("PING"))
+            return nil
+          } catch {
+            return error
+          }
+        }
+      }
+      return await group.reduce(into: []) { $0.append($1) }
+    }
+  }
+
   @Test func manyQuestionsAtOnceGetTheirOwnAnswers() async throws {
     let client = try client(try RedisServer.makeDatabase())
     await withTaskGroup(of: Bool.self) { group in
@@ -56,19 +75,17 @@ import Testing
       #expect(try await client.send(RedisCommand("PING")).text == "PONG")
       await client.close()
     }
-    for login in ["", ":guessed1@", "ann:guessed1@", "eve:guessed1@"] {
-      let client = try client("redis://\(login)127.0.0.1:\(server.port)") { $0.commandTimeout = .milliseconds(300) }
-      let error = await #expect(throws: RedisError.self) { _ = try await client.send(RedisCommand("PING")) }
+    let logins = ["", ":guessed1@", "ann:guessed1@", "eve:guessed1@"]
+    for error in await failures(logins.map { "redis://\($0)127.0.0.1:\(server.port)" }) {
       #expect(error?.code == .unavailable)
       #expect(
         error?.description.hasPrefix("Redis at 127.0.0.1:\(server.port) refuses the user or the password: ") == true,
         "\(error?.description ?? "")")
-      await client.close()
     }
   }
 
   @Test func whoeverIsNotThereIsNamedWithoutThePassword() async throws {
-    let client = try client("redis://ann:hunter22@127.0.0.1:1") { $0.commandTimeout = .milliseconds(300) }
+    let client = try client("redis://ann:hunter22@127.0.0.1:1") { $0.commandTimeout = .seconds(1) }
     let error = await #expect(throws: RedisError.self) { _ = try await client.send(RedisCommand("PING")) }
     #expect(error?.description == "Redis at 127.0.0.1:1 cannot be reached: Connection refused")
     #expect(client.trouble != nil)
@@ -88,17 +105,13 @@ import Testing
     #expect(try await right.send(RedisCommand("PING")).text == "PONG")
     await right.close()
     // Another authority; the system's; a name that the certificate does not have.
-    for address in [
+    let addresses = [
       "rediss://127.0.0.1:\(server.port)?ca=\(stranger.folder)/ca.pem", "rediss://127.0.0.1:\(server.port)",
       "rediss://localhost:\(elsewhere.port)?ca=\(stranger.folder)/ca.pem",
-    ] {
-      let client = try client(address) { $0.commandTimeout = .milliseconds(1_500) }
-      let error = await #expect(throws: RedisError.self, "\(address)") {
-        _ = try await client.send(RedisCommand("PING"))
-      }
+    ]
+    for error in await failures(addresses) {
       #expect(error?.code == .unavailable)
       #expect(error?.description.contains("cannot be spoken to") == true, "\(error?.description ?? "")")
-      await client.close()
     }
     let error = #expect(throws: RedisError.self) {
       _ = try client("rediss://127.0.0.1:\(server.port)?ca=/nowhere/ca.pem")
@@ -214,7 +227,7 @@ import Testing
   @Test func aReplicaTakesNoWritesAndIsNamed() async throws {
     let master = try RedisServer()
     let replica = try RedisServer(settings: "replicaof 127.0.0.1 \(master.port)")
-    let client = try client(replica.url) { $0.commandTimeout = .milliseconds(500) }
+    let client = try client(replica.url) { $0.commandTimeout = .seconds(2) }
     let error = await #expect(throws: RedisError.self) { _ = try await client.send(RedisCommand("SET", "key", "1")) }
     #expect(error?.description.contains("takes no writes: READONLY") == true, "\(String(describing: error))")
     await client.close()
