@@ -1,5 +1,6 @@
 import Base
 import ScriptedServers
+import Settings
 import Storage
 import Testing
 
@@ -138,6 +139,63 @@ import Testing
     #expect(second.numbers.destination(of: "100")?.dialog == "menu")
     await first.close()
     await second.close()
+  }
+
+  /// Every process streams the calls of all, in the one order of the log.
+  @Test(arguments: [false, true])
+  func whatHappensInOneProcessStreamsFromTheOther(hasRedis: Bool) async throws {
+    let url = try PostgresServer.running().makeDatabase()
+    let redis = hasRedis ? try RedisServer.makeDatabase() : nil
+    let client = try redis.map { try redisClient($0) }
+    let folder = TemporaryFolder()
+    defer { folder.remove() }
+    func open(_ name: String) async throws -> DatabaseStores {
+      let bell = try client.map { RedisBell($0, database: try RedisAddress(redis ?? "").database) }
+      return try await DatabaseStores.postgres(
+        url: url, documentsPath: "\(folder.path)/\(name).db", nowMs: 1, bell: bell, logger: quiet)
+    }
+    let first = try await open("first"), second = try await open("second")
+    let streams = [first, second].map { $0.sessions.subscribe(bufferLimit: 10_000) }
+    await withTaskGroup(of: Void.self) { group in
+      for (name, stores) in [("a", first), ("b", second)] {
+        group.addTask {
+          for i in 1...300 {
+            stores.sessions.append(event(i, session: name))
+            if i % 10 == 0 { await stores.sessions.flush() }
+          }
+        }
+      }
+    }
+    var seen: [[String]] = []
+    for stream in streams {
+      var events: [String] = []
+      for await event in stream {
+        events.append(event.eventID)
+        if events.count == 600 { break }
+      }
+      seen.append(events)
+    }
+    #expect(seen[0] == seen[1] && Set(seen[0]).count == 600)
+    #expect(try await second.sessions.events(tenant: nil, after: nil, limit: 1_000).map(\.eventID) == seen[0])
+    await first.close()
+    await second.close()
+    await client?.close()
+  }
+
+  @Test func aBellIsHeardByTheOthers() async throws {
+    let url = try RedisServer.makeDatabase()
+    let database = try RedisAddress(url).database
+    let clients = try (0..<2).map { _ in try redisClient(url) }
+    let bells = clients.map { RedisBell($0, database: database) }
+    let (rings, continuation) = AsyncStream<Void>.makeStream()
+    bells[1].listen { continuation.yield() }
+    var heard = rings.makeAsyncIterator()
+    // Once when it begins to listen, and once for the ring.
+    #expect(await heard.next() != nil)
+    bells[0].ring()
+    #expect(await heard.next() != nil)
+    for bell in bells { await bell.close() }
+    for client in clients { await client.close() }
   }
 
   /// Writers of several processes: a reader that goes on after what it has seen misses nothing.
