@@ -144,6 +144,7 @@ let package = Package(
     tests("TurnsTests", ["Turns", "TestKit"]),
     tests("DialogsTests", ["Dialogs", "Settings", "TestKit"]),
     tests("SettingsTests", ["Settings", "Base"]),
+    tests("CallLinkTests", ["CallLink", "Base"]),
     tests(
       "StorageTests",
       [
@@ -175,7 +176,7 @@ let package = Package(
         .product(name: "NIOHTTP1", package: "swift-nio"),
       ] + shared + nio),
     .testTarget(
-      name: "Simulation", dependencies: ["SIP", "SDP", "RTP", "Dialogs", "Settings", "TestKit"],
+      name: "Simulation", dependencies: ["CallLink", "SIP", "SDP", "RTP", "Dialogs", "Settings", "TestKit"],
       path: "Tests/Simulation", exclude: ["Dialogs/thorough.yaml"], swiftSettings: strict),
     .testTarget(
       name: "EndToEnd", dependencies: ["Base", "ScriptedServers", "TestKit"], path: "Tests/EndToEnd",

@@ -11,6 +11,9 @@ public struct Numbered<Message: Sendable>: Sendable {
   }
 }
 
+extension Numbered: Equatable where Message: Equatable {}
+extension Numbered: Hashable where Message: Hashable {}
+
 /// One direction of one call's hop. `send` never blocks and keeps the order; what it hands over is handled later, on the
 /// receiver's own executor.
 public protocol HopSink<Message>: Sendable {
