@@ -103,7 +103,7 @@ extension HopWorld {
     for number in 0..<calls {
       let call = HopCall(number)
       world.calls.append(call)
-      world.after(.milliseconds(Int64(world.pick(0...500)))) { world.begin(call) }
+      world.after(.milliseconds(Int64(world.pick(0...500)))) { world.begin(call, keys: trouble.keys) }
     }
     var at = 800
     for _ in 0..<world.pick(trouble.faults) {
@@ -119,15 +119,15 @@ extension HopWorld {
     return world
   }
 
-  private func begin(_ call: HopCall) {
+  private func begin(_ call: HopCall, keys: ClosedRange<Int>) {
     let media = nodes.filter { $0.role == .media && $0.isAlive }
-    guard !media.isEmpty else { return after(.milliseconds(500)) { self.begin(call) } }
+    guard !media.isEmpty else { return after(.milliseconds(500)) { self.begin(call, keys: keys) } }
     let node = media[pick(0...(media.count - 1))]
     let state = CallAtNode(call.number, node)
     node.calls[call.number] = state
     state.claim(replacing: nil)
     var at = 100
-    for key in 1...pick(4...16) {
+    for key in 1...pick(keys) {
       at += pick(20...900)
       after(.milliseconds(Int64(at))) { call.media?.press(key) }
     }
@@ -245,14 +245,14 @@ extension HopWorld {
 
   @Test func manyFaultsLoseNothingAndRepeatNothing() async {
     let outcome = await run(
-      from: 100_000, count: 1_000, calls: 3, HopTrouble(faults: 3...8, longestMs: 10_000, overlap: true))
+      from: 100_000, count: 1_000, calls: 3, HopTrouble(faults: 3...8, longestMs: 10_000, overlap: true, keys: 10...60))
     #expect(outcome.problems.isEmpty, "\(outcome.problems.joined(separator: "\n"))")
   }
 
   @Test func brokenPathsLoseNothing() async {
     let outcome = await run(
       from: 200_000, count: 500, calls: 4,
-      HopTrouble(faults: 4...10, longestMs: 4_000, overlap: true, onlyPaths: true))
+      HopTrouble(faults: 4...10, longestMs: 4_000, overlap: true, keys: 10...60, onlyPaths: true))
     #expect(outcome.problems.isEmpty, "\(outcome.problems.joined(separator: "\n"))")
   }
 }

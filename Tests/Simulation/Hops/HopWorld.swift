@@ -31,6 +31,8 @@ struct HopTrouble {
   var longestMs = 2_000
   /// Whether faults may fall together.
   var overlap = false
+  /// Keys that a caller presses.
+  var keys = 4...16
   /// Nobody dies: only paths break.
   var onlyPaths = false
 }
@@ -74,6 +76,8 @@ final class HopWorld {
     random = SeededRandom(seed: seed)
     store = HopStore()
     store.rate = 1 + (uniform() - 0.5) * 0.01
+    // A slow store leaves much that is said but not yet safe.
+    store.slowestUs = [2_000, 2_000, 20_000, 120_000][pick(0...3)]
     for role in HopRole.allCases {
       for slot in 0..<slots { nodes.append(HopNode(role: role, slot: slot, world: self)) }
     }
@@ -239,6 +243,8 @@ final class HopStore {
   enum PutAnswer { case stored, stale, unreachable }
 
   var rate = 1.0
+  /// The longest that a question, or an answer, is under way.
+  var slowestUs = 2_000.0
   var downUntil = Instant.zero
   var entries: [Key: Entry] = [:]
   var states: [Key: CallState] = [:]
@@ -252,8 +258,8 @@ final class HopStore {
   func ask<Answer>(_ node: HopNode, _ body: @escaping (HopStore) -> Answer, done: @escaping (Answer?) -> Void) {
     let world = node.world
     let instance = node.instance
-    let there = Duration.microseconds(Int64(100 + world.uniform() * 2_000))
-    let back = Duration.microseconds(Int64(100 + world.uniform() * 2_000))
+    let there = Duration.microseconds(Int64(100 + world.uniform() * slowestUs))
+    let back = Duration.microseconds(Int64(100 + world.uniform() * slowestUs))
     let isUnlucky = world.uniform() < 0.005
     func isReachable() -> Bool { downUntil <= world.now && world.isCut(node.address, "store") == nil }
     func answer(_ answer: Answer?) { if node.isAlive, node.instance == instance { done(answer) } }
