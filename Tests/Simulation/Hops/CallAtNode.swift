@@ -233,11 +233,11 @@ final class CallAtNode {
       let cut = memories[last].cut
       memories.removeFirst(last + 1)
       settleRight(cut)
-    case .ended(let ending, _):
+    case .ended(let ending, let close):
       switch ending {
       case .over: if role.isRightmost || right?.hasEnded == true { dispose(HopClose(.over)) }
       case .superseded, .closed: dispose(HopClose(.unavailable))
-      default: fail(ending)
+      default: fail(ending, close)
       }
     }
   }
@@ -290,12 +290,12 @@ final class CallAtNode {
     case .lost: break
     case .remember: changed()
     case .kept: break
-    case .ended(let ending, _):
+    case .ended(let ending, let close):
       switch ending {
       case .over:
         if role.isLeftmost {
           state.isOver = true
-          if !state.hasHungUp { state.failure = .over }
+          if !state.hasHungUp { state.failure = HopEnding.over.rawValue }
           changed()
         } else if state.hasHungUp {
           // Everything of the call has been said to the right: now the left neighbour may forget it.
@@ -307,7 +307,7 @@ final class CallAtNode {
           dispose(HopClose(.over))
         }
       case .superseded, .closed: dispose(HopClose(.unavailable))
-      default: fail(ending)
+      default: fail(ending, close)
       }
     }
   }
@@ -367,21 +367,16 @@ final class CallAtNode {
   }
 
   /// The call cannot go on: whoever owns it ends it, politely.
-  private func fail(_ ending: HopEnding) {
+  private func fail(_ ending: HopEnding, _ close: HopClose?) {
     guard !isFailing else { return }
     isFailing = true
-    // One that has been replaced, or works for one, may find that its memory is old; the owners never do.
-    let isOwner = world.isOwner(number, role, HopParty(instance: node.instance, fence: lease.token ?? 0))
-    let neighbour = HopRole(rawValue: role.rawValue - 1)
-    let isOwned = neighbour == nil || left?.peer.map { world.isOwner(number, neighbour, $0) } ?? false
-    if ending != .outage, ending != .failed, isOwner, isOwned { world.fail("\(node.instance) ended with \(ending)") }
     switch role {
     case .media, .runtime:
-      if role == .runtime || !state.hasHungUp { state.failure = ending }
+      if role == .runtime || !state.hasHungUp { state.failure = ending == .failed ? close?.message : ending.rawValue }
       state.isOver = true
       changed()
     case .speech:
-      dispose(HopClose(.failed, message: ending.rawValue))
+      dispose(HopClose(.failed, message: close?.reason == .failed ? close?.message ?? "" : ending.rawValue))
     }
   }
 

@@ -11,7 +11,7 @@ final class HopCall {
   var keys: [Int] = []
   var record: [Int] = []
   var said: [Int] = []
-  var failure: HopEnding?
+  var failure: String?
   var isOver = false
   var wantsToHangUp = false
 
@@ -60,6 +60,11 @@ extension HopWorld {
       call.said = new.said
       call.isOver = new.isOver
       if new.isOver { call.failure = new.failure }
+      // A process that has been replaced may find that its memory is old; the owners never do. Without a peer for too
+      // long the runtime ends the call for itself, which the others then learn.
+      if let failure = new.failure, ![HopEnding.outage, .over].map(\.rawValue).contains(failure) {
+        fail("call \(key.call) was ended: \(failure)")
+      }
       if !HopCall.answers(to: call.record).starts(with: new.said) {
         fail("call \(key.call): the caller heard \(new.said) after \(call.record)")
       }
@@ -85,10 +90,6 @@ extension HopWorld {
       }
       if stale.lease.token == previous.fence { fail("\(previous) still acts for call \(key.call)") }
     }
-  }
-
-  func isOwner(_ call: Int, _ role: HopRole?, _ party: HopParty) -> Bool {
-    role.flatMap { store.entries[HopStore.Key(call: call, role: $0)]?.owner } == party
   }
 
   /// Whether a neighbour gave the call up for its owner.
@@ -238,7 +239,7 @@ extension HopWorld {
   }
 
   @Test func oneFaultEndsNoCallAndLosesNothing() async {
-    let outcome = await run(from: 0, count: 1_500, calls: 4, HopTrouble())
+    let outcome = await run(from: 0, count: 1_000, calls: 4, HopTrouble())
     #expect(outcome.problems.isEmpty, "\(outcome.problems.joined(separator: "\n"))")
     #expect(outcome.failed == 0)
   }

@@ -335,7 +335,7 @@ struct CallState {
   var hasHungUp = false
   var isOver = false
   /// Why the call was ended without its end; nil: it was not.
-  var failure: HopEnding?
+  var failure: String?
   var left: HopSnapshot<Down>?
   var right: HopSnapshot<Up>?
 }
