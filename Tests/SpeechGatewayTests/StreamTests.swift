@@ -209,7 +209,7 @@ import Testing
   }
 
   /// A client that takes nothing of what is heard for it cannot fill the memory.
-  @Test func aReaderWhoTakesNothingIsGivenUp() async throws {
+  @Test(.timeLimit(.minutes(5))) func aReaderWhoTakesNothingIsGivenUp() async throws {
     let metrics = FakeMetrics()
     try await Self.with(metrics: metrics) { desk in
       var ends = metrics.ends.makeAsyncIterator()
