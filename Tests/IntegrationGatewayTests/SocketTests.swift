@@ -51,8 +51,10 @@ import Testing
       try await peer.wire.read(false)
       // More than the sockets between the two hold.
       let big = String(repeating: "x", count: 200_000)
-      for i in 1...40 { gateway.store.append(event(i, fields: ["pad": .string(big)])) }
-      for i in 1...40 { #expect(try JSON.decode(await other.message()?.text ?? "")["sequence"] == .int(Int64(i))) }
+      for i in 1...40 {
+        gateway.store.append(event(i, fields: ["pad": .string(big)]))
+        #expect(try JSON.decode(await other.message()?.text ?? "")["sequence"] == .int(Int64(i)))
+      }
       try await peer.wire.read(true)
       var last: Int64 = 0
       var end: SocketPeer.Frame?
