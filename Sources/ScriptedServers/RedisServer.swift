@@ -102,8 +102,6 @@ public final class RedisServer: Sendable {
     folder = String(words[1])
   }
 
-  deinit { _ = try? Shell.run("kill -9 $(cat '\(folder)/pid') 2>/dev/null; true") }
-
   /// `redis://127.0.0.1:PORT`
   public var url: String { "redis://127.0.0.1:\(port)" }
 
