@@ -221,19 +221,25 @@ final class CallAPI: Sendable {
       throw APIProblem(
         .unprocessableContent, "idempotency_key_reused", "this Idempotency-Key belongs to another request")
     }
+    let answer: APIAnswer
     do {
-      let answer = try await route.handle(input)
-      if case .json(let value, let status, _) = answer {
-        try await answers.finish(key, tenant: tenant, value, status: status.code)
-      } else {
-        try await answers.forget(key, tenant: tenant)
-      }
-      return answer
+      answer = try await route.handle(input)
     } catch {
       // A request that failed did nothing, so it may be tried again with its key.
       try await answers.forget(key, tenant: tenant)
       throw error
     }
+    do {
+      if case .json(let value, let status, _) = answer {
+        try await answers.finish(key, tenant: tenant, value, status: status.code)
+      } else {
+        try await answers.forget(key, tenant: tenant)
+      }
+    } catch {
+      // It was done: the asker gets the answer, and the key stays taken, so that nobody does it again.
+      logger.error("an answer could not be kept for its Idempotency-Key", metadata: ["error": "\(error)"])
+    }
+    return answer
   }
 
   /// What a path takes; and a browser's question whether a page may ask it (Fetch standard, section 3.2).

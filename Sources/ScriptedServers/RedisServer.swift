@@ -64,7 +64,7 @@ public final class RedisServer: Sendable {
     let answer = try Shell.run(
       """
       command -v \(program) >/dev/null || { echo "Redis is missing: run scripts/setup --test"; exit 1; }
-      folder=$(mktemp -d /tmp/parley-redis-XXXXXX)
+      folder=$(mktemp -d)
       cat >"$folder/start" <<'START'
       #!/bin/sh
       # A port may be taken by somebody else meanwhile; then the program ends and the caller tries another.

@@ -190,6 +190,32 @@ import Testing
     }
   }
 
+  @Test func aRequestWhoseAnswerCannotBeKeptActsOnceAllTheSame() async throws {
+    try await Gateway.with { gateway async throws in
+      let (commands, seen) = AsyncStream<CallCommand>.makeStream()
+      _ = gateway.bus.register(SessionID("S1"), tenant: Tenant.standard) { command in
+        seen.yield(command)
+        return .done(fields: ["playback_id": "p9"])
+      }
+      _ = try await gateway.database.write { database in
+        try database.run(
+          """
+          CREATE TRIGGER full BEFORE UPDATE ON remembered_answers
+          BEGIN SELECT RAISE(ABORT, 'the disk is full'); END
+          """)
+      }
+      let key = [("Idempotency-Key", "k-1")]
+      let first = try await gateway.post("/v1/calls/S1/tts", "{\"text\":\"one\"}", headers: key)
+      #expect(first.status == 200)
+      let again = try await gateway.post("/v1/calls/S1/tts", "{\"text\":\"one\"}", headers: key)
+      #expect(again.status == 409)
+      seen.finish()
+      var count = 0
+      for await _ in commands { count += 1 }
+      #expect(count == 1)
+    }
+  }
+
   @Test func theDescriptionNamesTheKeyWhereItIsHeeded() async throws {
     try await Gateway.with { gateway async throws in
       guard case .map(let paths)? = gateway.service.openAPI["paths"] else { return #expect(Bool(false), "no paths") }

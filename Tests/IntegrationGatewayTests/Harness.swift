@@ -29,6 +29,8 @@ struct Gateway {
   let service: IntegrationService
   let port: Int
   let store: SQLSessionStore
+  /// Of tokens, the audit log and remembered answers.
+  let database: SQLiteDatabase
   let library: SQLDialogLibrary
   var dialogs: any DialogStore { library.scoped(to: Tenant.standard) }
   let bus: MemoryCommandBus
@@ -57,19 +59,20 @@ struct Gateway {
     let store = try SQLSessionStore.inMemory()
     let library = try SQLDialogLibrary.inMemory()
     let numbers = try SQLNumberStore.inMemory()
+    let database = try SQLiteDatabase.inMemory()
     let bus = MemoryCommandBus()
     let metrics = VoiceMetrics()
     let service = IntegrationService(
       configuration: configuration, eventLog: store, directory: store, commands: bus, dialogs: library,
-      numbers: numbers, database: try SQLiteDatabase.inMemory(), webhooks: try WebhookDesk.forTests(),
+      numbers: numbers, database: database, webhooks: try WebhookDesk.forTests(),
       outbound: .loopback, metrics: metrics,
       group: MultiThreadedEventLoopGroup.singleton, logger: quiet)
     let port = try await service.start()
     do {
       try await body(
         Gateway(
-          service: service, port: port, store: store, library: library, bus: bus, metrics: metrics, numbers: numbers,
-          contract: Contract(service.openAPI)))
+          service: service, port: port, store: store, database: database, library: library, bus: bus, metrics: metrics,
+          numbers: numbers, contract: Contract(service.openAPI)))
     } catch {
       await service.stop()
       throw error
