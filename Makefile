@@ -36,14 +36,39 @@ reference: ## write the references and the schema of dialogs anew from the code
 .PHONY: bench
 bench: ## compare with peers on this machine (ONLY=first-call); writes bench-results/
 	@scripts/setup --bench
-	@$(BUILD) --product parley
+	@$(BUILD) --traits Cluster --product parley
 	@scripts/bench $(ONLY)
 
+# Generated code looks as its generator wants it.
+SWIFT_FILES := git ls-files '*.swift' ':!:*/Generated/*'
+
 .PHONY: lint
-lint: ## check formatting and the shell scripts
-	@swift format lint --strict --parallel --recursive Package.swift Sources Tests Benchmarks Fuzz
-	@for script in scripts/* .ci/run; do case $$(head -n 1 $$script) in *bash) bash -n $$script ;; esac; done
+lint: ## check formatting, the shell scripts and the generated code
+	@scripts/protos --check
+	@$(SWIFT_FILES) | xargs swift format lint --strict --parallel
+	@for script in scripts/* deploy/container/* .ci/run; do case $$(head -n 1 $$script) in *bash) bash -n $$script ;; esac; done
+
+.PHONY: chart
+chart: ## write what is made of the Helm chart's values anew, and test the chart (ONLY=redis: some of it)
+	@scripts/chart-schema
+	@scripts/chart-test $(if $(ONLY),-k '$(ONLY)')
+
+.PHONY: chart-run
+chart-run: ## run what the chart renders in containers, and call it (ARGS="--set ...")
+	@scripts/chart-run $(ARGS)
+
+.PHONY: image
+image: ## build the container image (SPEECH=1, COMPILE=1, NAME=, TAG=: see deploy/container)
+	@scripts/image
+
+.PHONY: bundle
+bundle: ## pack images, chart and models for a site without a way out (VALUES=values.yaml)
+	@scripts/bundle
+
+.PHONY: protos
+protos: ## write the code of proto/ anew
+	@scripts/protos
 
 .PHONY: format
 format: ## format all Swift code in place
-	@swift format --in-place --parallel --recursive Package.swift Sources Tests Benchmarks Fuzz
+	@$(SWIFT_FILES) | xargs swift format --in-place --parallel

@@ -24,6 +24,10 @@ let nio: [Target.Dependency] = [
   .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
 ]
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let grpc: [Target.Dependency] = [
+  ("GRPCCore", "grpc-swift-2"), ("GRPCNIOTransportHTTP2", "grpc-swift-nio-transport"),
+  ("GRPCProtobuf", "grpc-swift-protobuf"), ("SwiftProtobuf", "swift-protobuf"), ("X509", "swift-certificates"),
+].map { .product(name: $0.0, package: $0.1, condition: .when(traits: ["Cluster"])) }
 let shared: [Target.Dependency] = ["Base", "CallLink", "Storage", "Telemetry", "Settings", logging]
 
 let package = Package(
@@ -33,9 +37,12 @@ let package = Package(
     // For Benchmarks/ and Fuzz/, which are packages of their own.
     .library(name: "ParleyProtocols", targets: ["Base", "SIP", "SDP", "RTP", "Audio", "Turns", "Dialogs"]),
     .library(name: "ParleyStorage", targets: ["Base", "Storage"]),
+    .library(name: "ParleyHops", targets: ["Base", "CallLink", "CallCustody", "CallLinkGRPC"]),
     .library(name: "ParleyDialogs", targets: ["Base", "Dialogs", "Settings"]),
     .library(name: "ScriptedServers", targets: ["Base", "ScriptedServers"]),
   ],
+  // The hops between processes: gRPC is the heaviest thing to compile, and one process needs none of it.
+  traits: [.trait(name: "Cluster", description: "Roles in processes of their own: `parley serve --role`.")],
   dependencies: [
     .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
     .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.24.0"),
@@ -48,6 +55,11 @@ let package = Package(
     .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
     .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.0"),
     .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
+    .package(url: "https://github.com/grpc/grpc-swift-2.git", from: "2.4.0"),
+    .package(url: "https://github.com/grpc/grpc-swift-nio-transport.git", from: "2.9.0"),
+    .package(url: "https://github.com/grpc/grpc-swift-protobuf.git", from: "2.4.0"),
+    .package(url: "https://github.com/apple/swift-protobuf.git", from: "1.39.0"),
+    .package(url: "https://github.com/apple/swift-certificates.git", from: "1.21.0"),
   ],
   targets: [
     // Pure rooms: bytes, events and `now` in; actions out.
@@ -66,8 +78,8 @@ let package = Package(
     room(
       "Storage",
       [
-        "Base", "Settings", "CPostgreSQL", logging, .product(name: "GRDB", package: "GRDB.swift"),
-        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+        "Base", "Settings", "Outbound", "CPostgreSQL", logging, .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"), .product(name: "Crypto", package: "swift-crypto"),
       ] + nio),
 
     room(
@@ -77,6 +89,12 @@ let package = Package(
         .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
         .product(name: "Crypto", package: "swift-crypto"),
       ] + nio),
+
+    room(
+      "CallCustody", ["Base", "CallLink", "Storage", logging, .product(name: "Crypto", package: "swift-crypto")] + nio),
+    room(
+      "CallLinkGRPC",
+      ["Base", "CallLink", "CallCustody", logging, .product(name: "NIOSSL", package: "swift-nio-ssl")] + grpc + nio),
 
     // Services, one per role; none knows another.
     room("MediaIO", ["Base"] + nio),
@@ -110,7 +128,8 @@ let package = Package(
       name: "parley",
       dependencies: [
         "SIP", "SDP", "RTP", "Audio", "Turns", "Dialogs", "MediaIO", "MediaGateway", "SpeechGateway",
-        "ConversationRuntime", "IntegrationGateway", "Outbound", "Worker", "CPocketSphinx", "CBuildStamp",
+        "ConversationRuntime", "IntegrationGateway", "Outbound", "Worker", "CallCustody", "CallLinkGRPC",
+        "CPocketSphinx", "CBuildStamp",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ] + shared + nio,
       exclude: ["README.md"],
@@ -146,6 +165,9 @@ let package = Package(
     tests("SettingsTests", ["Settings", "Base"]),
     tests("CallLinkTests", ["CallLink", "Base"]),
     tests(
+      "CallCustodyTests",
+      ["CallCustody", "CallLinkGRPC", "CallLink", "Storage", "Base", logging] + nio),
+    tests(
       "StorageTests",
       [
         "Storage", "Base", "Settings", "ScriptedServers", "TestKit", logging,
@@ -155,7 +177,7 @@ let package = Package(
     tests(
       "MediaGatewayTests",
       ["MediaGateway", "MediaIO", "CallLink", "TestKit", "Base", "SIP", "SDP", "RTP", "Audio", logging] + nio),
-    tests("SpeechGatewayTests", ["SpeechGateway", "CallLink", "Audio", "TestKit"]),
+    tests("SpeechGatewayTests", ["SpeechGateway", "CallLink", "Audio", "Storage", "TestKit"]),
     tests(
       "ConversationRuntimeTests", ["ConversationRuntime", "Dialogs", "Outbound", "ScriptedServers"] + shared + nio),
     tests(
@@ -176,7 +198,8 @@ let package = Package(
         .product(name: "NIOHTTP1", package: "swift-nio"),
       ] + shared + nio),
     .testTarget(
-      name: "Simulation", dependencies: ["CallLink", "SIP", "SDP", "RTP", "Dialogs", "Settings", "TestKit"],
+      name: "Simulation",
+      dependencies: ["CallLink", "CallCustody", "Storage", "SIP", "SDP", "RTP", "Dialogs", "Settings", "TestKit"],
       path: "Tests/Simulation", exclude: ["Dialogs/thorough.yaml"], swiftSettings: strict),
     .testTarget(
       name: "EndToEnd", dependencies: ["Base", "ScriptedServers", "TestKit"], path: "Tests/EndToEnd",

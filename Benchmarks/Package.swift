@@ -6,7 +6,8 @@ import PackageDescription
 let package = Package(
   name: "benchmarks",
   dependencies: [
-    .package(name: "parley", path: ".."),
+    .package(name: "parley", path: "..", traits: ["Cluster"]),
+    .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
     // The peer of the API's benchmark; the same Hummingbird that Parley is built with.
     .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0", traits: []),
     .package(url: "https://github.com/apple/swift-log.git", from: "1.14.0"),
@@ -16,7 +17,8 @@ let package = Package(
       name: "bench",
       dependencies: [
         .product(name: "ParleyDialogs", package: "parley"), .product(name: "ScriptedServers", package: "parley"),
-        .product(name: "ParleyStorage", package: "parley"), .product(name: "Logging", package: "swift-log"),
+        .product(name: "ParleyStorage", package: "parley"), .product(name: "ParleyHops", package: "parley"),
+        .product(name: "NIOPosix", package: "swift-nio"), .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: [.treatAllWarnings(as: .error)]),
     .executableTarget(

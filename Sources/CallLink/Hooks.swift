@@ -30,6 +30,9 @@ public struct HookRequest: Sendable {
   /// The JSON body: session_id, caller_id, called_number, dialog_name, current_state, transcript, confidence, language,
   /// variables, payload, timestamp, sip_headers.
   public var body: Value
+  /// W3C Trace Context: what the hook belongs to; empty where the call has no trace.
+  public var traceparent = ""
+  public var tracestate = ""
 
   public init(
     session: SessionID, tenant: String = "default", service: String, kind: Kind = .http, url: String = "",

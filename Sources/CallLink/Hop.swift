@@ -24,9 +24,14 @@ public protocol HopSink<Message>: Sendable {
 /// Numbers and sends one direction of a hop. Confined to its owner's executor.
 public struct HopSender<Message: Sendable> {
   private let sink: any HopSink<Message>
-  private var sequence: UInt64 = 0
+  /// The number of the last message.
+  public private(set) var sequence: UInt64
 
-  public init(_ sink: any HopSink<Message>) { self.sink = sink }
+  /// - Parameter sequence: the number of the last message that a predecessor sent.
+  public init(_ sink: any HopSink<Message>, after sequence: UInt64 = 0) {
+    self.sink = sink
+    self.sequence = sequence
+  }
 
   public mutating func send(_ message: Message) {
     sequence += 1

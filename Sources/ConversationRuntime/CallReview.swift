@@ -19,7 +19,7 @@ extension CallSession {
     let transcript: String
     do {
       // The record is read back as others see it: masked values are not in it.
-      await context.store.flush()
+      await settleRecord()
       transcript = CallTranscript.text(of: try await events())
     } catch {
       return record(
@@ -39,10 +39,11 @@ extension CallSession {
       case .failed(let error, let message): fields.merge(["error": .string(error), "message": .string(message)]) { $1 }
       }
     }
+    if mailbox.isAbandoned { return }
     refreshNow()
     record(.callReview, fields)
     summary.outcome["review"] = .map(fields)
-    context.store.put(summary)
+    writeSummary()
   }
 
   private func complete(_ request: ModelRequest) async -> ModelCompletion {
@@ -55,6 +56,7 @@ extension CallSession {
     let task = Task { answer.yield(await models.complete(request, session: session)) }
     let late = ModelCompletion.failed(error: "timeout", message: "the language model did not answer in time")
     let cancelTimer = clock.schedule(at: clock.now() + limit) { answer.yield(late) }
+    mailbox.onAbandon { answer.yield(late) }
     defer {
       task.cancel()
       cancelTimer()

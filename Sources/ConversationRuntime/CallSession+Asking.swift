@@ -1,13 +1,15 @@
 import Base
 import CallLink
 import Dialogs
+import Telemetry
 
 /// What the dialog asks of others: the customer's backend, language models. Answers come back as mail.
 extension CallSession {
-  func ask(_ hook: DialogHook) {
+  /// - Parameter askedAtMs: when it was asked first, by the session's wall clock.
+  func ask(_ hook: DialogHook, askedAtMs: Int64) {
     var body = hook.body
     if case .map(var members) = body {
-      members["timestamp"] = .time(wallMs)
+      members["timestamp"] = .time(askedAtMs)
       body = .map(members)
     }
     var request = HookRequest(
@@ -18,7 +20,7 @@ extension CallSession {
     case .listTools: request.kind = .listTools
     case .callTool(let name, let arguments): request.kind = .callTool(name: name, arguments: arguments)
     }
-    let question = request
+    let question = request.traced(by: recorder.trace)
     let integration = context.integration
     let knowledge = context.knowledge
     let mailbox = mailbox
@@ -33,7 +35,7 @@ extension CallSession {
       }
       mailbox.put(.hook(hook.token, outcome))
     }
-    hooks[hook.token] = RunningHook(request: hook, task: task)
+    hooks[hook.token] = RunningHook(request: hook, askedAtMs: askedAtMs, task: task)
   }
 
   func receive(_ outcome: HookOutcome, of token: HookToken) {
@@ -50,23 +52,30 @@ extension CallSession {
     closeIfDone()
   }
 
-  func ask(_ request: ModelRequest) {
-    let answer = context.models.answer(request, session: call.session)
+  /// - Parameter said: what the model has said already, to a process that has died since.
+  func ask(_ request: ModelRequest, said: [String] = []) {
+    let answer = context.models.answer(
+      request.continued(after: said), session: call.session, trace: recorder.trace?.context)
     let mailbox = mailbox
-    models[request.token] = Task<Void, Never> {
+    let task = Task<Void, Never> {
       for await event in answer {
         guard !Task.isCancelled else { return }
         mailbox.put(.model(request.token, event))
       }
     }
+    models[request.token] = RunningModel(request: request, said: said, task: task)
   }
 
   func receive(_ event: ModelEvent, of token: ModelToken) {
     // What a model still says after it was cancelled is of no interest any more.
     guard models[token] != nil else { return }
     switch event {
-    case .sentence(let text): take(.modelSentence(token, text))
-    case .toolCall(let call): take(.modelToolCall(token, call))
+    case .sentence(let text):
+      models[token]?.said.append(text)
+      take(.modelSentence(token, text))
+    case .toolCall(let call):
+      models[token]?.hasCalled = true
+      take(.modelToolCall(token, call))
     case .finished(let reason, let tokens):
       models[token] = nil
       take(.modelFinished(token, reason: reason, tokens: tokens))
@@ -78,11 +87,24 @@ extension CallSession {
 
   /// Nobody waits for the answers any more.
   func cancelQuestions() {
-    for hook in hooks.values { hook.task.cancel() }
+    for hook in hooks.values { hook.task?.cancel() }
     hooks.removeAll()
-    for model in models.values { model.cancel() }
+    for model in models.values { model.task?.cancel() }
     models.removeAll()
-    for start in starts.values { start.cancel() }
+    for start in starts.values { start.task?.cancel() }
     starts.removeAll()
+  }
+}
+
+extension ModelRequest {
+  /// The same question once more, to a model that has said something already: it is to say the rest.
+  func continued(after said: [String]) -> ModelRequest {
+    guard !said.isEmpty else { return self }
+    var request = self
+    request.messages += [
+      .assistant(said.joined(separator: " "), calls: []),
+      .user("(Your answer was cut off after these words. Go on right behind them, and repeat none of them.)"),
+    ]
+    return request
   }
 }

@@ -28,6 +28,7 @@ extension CallSession {
 
   func fail(_ code: String, _ message: String) {
     if case .over = phase { return }
+    isTouched = true
     context.logger.error(
       "session failed", metadata: ["session_id": "\(call.session)", "code": "\(code)", "reason": "\(message)"])
     record(.error, ["code": .string(code), "message": .string(message)])
@@ -92,12 +93,13 @@ extension CallSession {
         "reason": .string(reason.rawValue), "duration_ms": .int(duration.milliseconds),
         "disposition": .string(own.isEmpty ? disposition.rawValue : own),
       ])
-    context.metrics.callEnded(dialog.name, disposition.rawValue)
+    context.metrics.callEnded(dialogName, disposition.rawValue)
     if answeredAt != nil {
-      context.metrics.callDuration(dialog.name, Double(duration.milliseconds) / 1_000)
+      context.metrics.callDuration(dialogName, Double(duration.milliseconds) / 1_000)
     }
     cancelQuestions()
     patienceEnds = nil
+    rest = SessionState.Rest(told: context.integration.services(toldOf: .end).map(\.name), review: wantsReview)
     mailbox.close()
   }
 }

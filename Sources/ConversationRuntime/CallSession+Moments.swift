@@ -10,19 +10,22 @@ extension CallSession {
   func askBeforeAnswer() {
     let services = context.integration.services(toldOf: .start)
     guard !services.isEmpty else { return speech.send(.answer) }
-    let limit = context.configuration.startHooksLimit
-    for service in services {
-      // The caller waits: all attempts together have the time of one.
-      let question = question(.start, to: service, timeout: min(service.timeout, limit))
-      let integration = context.integration
-      let mailbox = mailbox
-      starts[service.name] = Task {
-        let outcome = await integration.perform(question)
-        mailbox.put(.start(service, outcome))
-      }
-    }
+    for service in services { askBeforeAnswer(service) }
     // A service that is not given up by whoever asks it for us must not hold the call.
-    patienceEnds = now + limit + .seconds(1)
+    patienceEnds = now + context.configuration.startHooksLimit + .seconds(1)
+  }
+
+  func askBeforeAnswer(_ service: CallMomentService) {
+    // The caller waits: all attempts together have the time of one.
+    let question = question(
+      .start, to: service, timeout: min(service.timeout, context.configuration.startHooksLimit))
+    let integration = context.integration
+    let mailbox = mailbox
+    let task = Task {
+      let outcome = await integration.perform(question)
+      mailbox.put(.start(service, outcome))
+    }
+    starts[service.name] = RunningStart(service: service, task: task)
   }
 
   func receive(_ outcome: HookOutcome, beforeAnswerFrom service: CallMomentService) {
@@ -39,7 +42,7 @@ extension CallSession {
   /// The call goes on without those who have not spoken yet.
   func answerNow() {
     for (name, start) in starts.sorted(by: { $0.key < $1.key }) {
-      start.cancel()
+      start.task?.cancel()
       let late = HookOutcome.failure(
         error: "timeout", status: 0, message: "\(name) was not waited for", durationMs: 0, attempts: 0)
       let service = CallMomentService(name: name, timeout: .zero)
@@ -53,12 +56,37 @@ extension CallSession {
   // MARK: After the call
 
   /// Questions for after the call; empty where nobody wants to know.
-  var endQuestions: [(CallMomentService, HookRequest)] {
-    context.integration.services(toldOf: .end).map { ($0, question(.end, to: $0, timeout: nil)) }
+  private var endQuestions: [(CallMomentService, HookRequest)] {
+    context.integration.services(toldOf: .end).filter { rest.told.contains($0.name) }
+      .map { ($0, question(.end, to: $0, timeout: nil)) }
+  }
+
+  /// Does what is still to be done about a call that is over.
+  func doRest() async {
+    let questions = endQuestions
+    let integration = context.integration
+    let (answers, answer) = AsyncStream<[(CallMomentService, HookOutcome)]>.makeStream()
+    let task = Task<Void, Never> {
+      let outcomes = await CallSession.ask(questions, integration)
+      answer.yield(outcomes)
+      answer.finish()
+    }
+    mailbox.onAbandon {
+      task.cancel()
+      answer.finish()
+    }
+    if rest.review {
+      await review()
+      rest.review = false
+      keepState()
+    }
+    for await outcomes in answers where !mailbox.isAbandoned { recordEnd(outcomes) }
+    rest.told = []
+    keepState()
   }
 
   /// Asks all of them at once; each has the retries of its service.
-  static func ask(
+  private static func ask(
     _ questions: [(CallMomentService, HookRequest)], _ integration: any IntegrationHop
   ) async -> [(CallMomentService, HookOutcome)] {
     await withTaskGroup(of: (CallMomentService, HookOutcome).self) { group in
@@ -71,7 +99,7 @@ extension CallSession {
     }
   }
 
-  func recordEnd(_ outcomes: [(CallMomentService, HookOutcome)]) {
+  private func recordEnd(_ outcomes: [(CallMomentService, HookOutcome)]) {
     refreshNow()
     for (service, outcome) in outcomes {
       let type: SessionEventType = if case .result = outcome { .hookResult } else { .hookError }
@@ -100,7 +128,8 @@ extension CallSession {
         "current_state": .string(machine.currentState), "transcript": "", "confidence": 0.0,
         "language": .string(dialog.language), "variables": .map(machine.visibleVariables), "payload": payload,
         "timestamp": .time(wallMs), "sip_headers": .map(facts.headerValues),
-      ])
+      ]
+    ).traced(by: recorder.trace)
   }
 }
 

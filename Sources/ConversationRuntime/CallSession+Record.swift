@@ -2,8 +2,14 @@ import Base
 import CallLink
 import Dialogs
 import Logging
+import Storage
 
 extension CallSession {
+  /// Everything written so far is in the database, as far as it takes it.
+  func settleRecord() async {
+    if let custody { await custody.settle(context.clock) } else { await context.store.flush() }
+  }
+
   /// A line that the dialog's author asked for.
   func log(_ message: String, level: String) {
     let known: Logger.Level =

@@ -14,8 +14,12 @@ final class CallSession {
   /// Whose dialog serves the call.
   let tenant: String
   let dialog: Dialog
+  /// What the call was routed to; `dialog` may stand for one that cannot be had.
+  let dialogName: String
   let context: SessionContext
-  private let start: SessionStart
+  let start: SessionStart
+  /// The dialogs that it may run.
+  let library: [String: Dialog]
   let mailbox: Mailbox
   var speech: HopSender<RuntimeToSpeech>
   var machine: DialogSession
@@ -23,8 +27,10 @@ final class CallSession {
   var summary: SessionSummary
   var turn = TurnClock()
   var prompts = PromptLedger()
+  /// Where the session's state goes, if it is to outlive this process.
+  let custody: SessionCustody?
 
-  enum Phase {
+  enum Phase: Sendable {
     case offered
     case active(answeredAt: Instant)
     /// The call is over; hooks that the dialog started at the end may still answer.
@@ -33,77 +39,167 @@ final class CallSession {
   }
   var phase = Phase.offered
 
-  private let openedAt: Instant
+  let openedAt: Instant
   /// The session's time of the input that is being handled.
   private(set) var now = Instant.zero
   private var lastStep = Instant.zero
-  private var lastSpeechSequence: UInt64 = 0
+  private(set) var lastSpeechSequence: UInt64 = 0
   /// What somebody else was asked and has not answered yet.
   var hooks: [HookToken: RunningHook] = [:]
-  var models: [ModelToken: Task<Void, Never>] = [:]
+  var models: [ModelToken: RunningModel] = [:]
   /// Services that have been told of the call and have not answered yet, by name; the call is answered after them.
-  var starts: [String: Task<Void, Never>] = [:]
+  var starts: [String: RunningStart] = [:]
+  /// Outcomes of transfers that are in the mail.
+  var owed: [String] = []
+  /// What is to be done after the end.
+  var rest = SessionState.Rest()
+  /// The dialog cannot be had any more: there is no machine to feed.
+  var isLost = false
+  /// Whether the mail that is being handled has changed anything that a successor has to know.
+  var isTouched = false
+  private var keptAt = Instant.zero
   /// What the dialog keeps of the call, once it is over.
   var outcome: DialogOutcome?
   /// When the session gives up waiting for the other side, or for the last hooks.
   var patienceEnds: Instant?
+  /// How long partial transcripts may go without a state of their own.
+  private static let partialInterval: Duration = .milliseconds(500)
   private var timer: (deadline: Instant, cancel: @Sendable () -> Void)?
   private var written: SessionSummary?
 
+  // What is asked has no task before it is asked: a successor knows of it earlier.
   struct RunningHook {
     var request: DialogHook
-    var task: Task<Void, Never>
+    var askedAtMs: Int64
+    var task: Task<Void, Never>?
+  }
+  struct RunningModel {
+    var request: ModelRequest
+    var said: [String] = []
+    var hasCalled = false
+    var task: Task<Void, Never>?
+  }
+  struct RunningStart {
+    var service: CallMomentService
+    var task: Task<Void, Never>?
   }
 
+  /// - Parameters:
+  ///   - kept: what a predecessor left; nil: the call is new.
+  ///   - machine: as the predecessor left it; nil: there is nothing to run any more.
+  ///   - custodian: keeps the session's state; nil: it dies with this process.
   init(
-    call: CallInfo, tenant: String, dialog: Dialog, catalog: DialogCatalog, speech: any HopSink<RuntimeToSpeech>,
-    mailbox: Mailbox, context: SessionContext
+    call: CallInfo, tenant: String, pinned: PinnedDialog, speech: any HopSink<RuntimeToSpeech>, mailbox: Mailbox,
+    context: SessionContext, custodian: (any CallCustodian)? = nil, kept: SessionState? = nil,
+    machine: DialogSession? = nil
   ) {
     self.call = call
     self.tenant = tenant
-    self.dialog = dialog
+    self.dialog = pinned.dialog
+    self.library = pinned.library
     self.context = context
     self.mailbox = mailbox
-    self.speech = HopSender(speech)
-    openedAt = context.clock.now()
-    let startedAtMs = context.clock.unixMilliseconds()
-    let identity = catalog.identity(of: dialog.name)
-    let library = catalog.library(of: dialog.name)
+    self.speech = HopSender(speech, after: kept?.sent ?? 0)
+    let startedAtMs = kept?.startedAtMs ?? context.clock.unixMilliseconds()
     start = SessionStart(
-      call: call.facts, dialogName: dialog.name, dialogVersion: dialog.version, dialogDigest: identity?.digest ?? "",
-      subDialogs: library.compactMapValues { catalog.identity(of: $0.name)?.digest },
-      limits: context.configuration.dialogLimits, startedAtMs: startedAtMs)
-    machine = DialogSession(dialog: dialog, call: start.call, library: library, limits: start.limits)
+      call: call.facts, dialogName: kept?.dialogName ?? pinned.dialog.name,
+      dialogVersion: kept?.dialogVersion ?? pinned.dialog.version, dialogDigest: pinned.digest,
+      subDialogs: pinned.digests.filter { !$0.value.isEmpty },
+      limits: kept?.limits ?? context.configuration.dialogLimits, startedAtMs: startedAtMs)
+    dialogName = start.dialogName
+    self.machine =
+      machine
+      ?? DialogSession(dialog: pinned.dialog, call: start.call, library: pinned.library, limits: start.limits)
+    let custody = custodian.map { SessionCustody($0, store: context.store, mailbox: mailbox) }
+    let store = context.store
+    self.custody = custody
     recorder = SessionRecorder(
-      session: call.session, dialogName: dialog.name, tenant: tenant, startedAtMs: startedAtMs,
-      log: context.store, redaction: RecordRedaction(context.configuration.redactor), random: .fromSystem())
-    summary = call.summary(tenant: tenant, dialogName: dialog.name, startedAtMs: startedAtMs)
-    summary.dialogVersion = dialog.version
-    summary.dialogNumber = identity?.number ?? 0
-    summary.dialogDigest = identity?.digest ?? ""
+      session: call.session, dialogName: start.dialogName, tenant: tenant, startedAtMs: startedAtMs,
+      after: kept?.sequence ?? 0, redaction: RecordRedaction(context.configuration.redactor), random: .fromSystem(),
+      trace: context.tracer.open(
+        call.session, headers: call.headers, dialogName: start.dialogName, startedAtMs: startedAtMs)
+    ) { event in
+      if let custody { custody.append(event) } else { store.append(event) }
+    }
+    summary = kept?.summary ?? call.summary(tenant: tenant, dialogName: start.dialogName, startedAtMs: startedAtMs)
+    summary.dialogVersion = start.dialogVersion
+    summary.dialogNumber = pinned.number
+    summary.dialogDigest = pinned.digest
+    openedAt = context.clock.now() - Self.passed(since: kept, context.clock)
+    if let kept { takeUp(kept) }
   }
 
-  /// Answers the call and handles its mail until it is over.
-  func run() async {
+  /// Answers the call, or goes on with it, and handles its mail until it is over.
+  /// - Parameter kept: what the session began with.
+  func run(_ kept: SessionState? = nil, lost: CallStateError? = nil) async {
     let mailbox = mailbox
-    let unregister = context.commands.register(call.session, tenant: tenant) { command in
-      await withCheckedContinuation { continuation in
-        let reply: @Sendable (CommandOutcome) -> Void = { continuation.resume(returning: $0) }
-        if !mailbox.put(.command(command, reply)) { reply(.noSuchSession) }
-      }
-    }
-    recorder.append(
-      start.entry(masked: dialog.maskedVariables), adding: ["direction": .string(call.direction.rawValue)])
-    askBeforeAnswer()
-    writeSummary()
+    let unregister = isOver ? {} : register()
+    if let kept { goOn(kept, lost: lost) } else { begin() }
+    settleStep()
+    if isOver { mailbox.close() }
     for await mail in mailbox.mail {
+      if mailbox.isAbandoned {
+        decline(mail)
+        continue
+      }
       handle(mail)
       if mailbox.hasOverflowed { fail("mailbox_overflow", "more than \(Mailbox.limit) inputs were waiting") }
-      setTimer()
-      writeSummary()
+      settleStep()
     }
     timer?.cancel()
     unregister()
+    // The one who has the call now asks them again.
+    if mailbox.isAbandoned { cancelQuestions() }
+  }
+
+  var isOver: Bool { if case .over = phase { true } else { false } }
+
+  private func register() -> @Sendable () -> Void {
+    let mailbox = mailbox
+    return context.commands.register(call.session, tenant: tenant) { command in
+      await withCheckedContinuation { continuation in
+        let reply: @Sendable (CommandOutcome) -> Void = { continuation.resume(returning: $0) }
+        if !mailbox.put(.command(command, reply)) {
+          reply(mailbox.isAbandoned ? SessionCustody.moved : .noSuchSession)
+        }
+      }
+    }
+  }
+
+  private func begin() {
+    isTouched = true
+    recorder.append(
+      start.entry(masked: dialog.maskedVariables), adding: ["direction": .string(call.direction.rawValue)])
+    askBeforeAnswer()
+  }
+
+  private func goOn(_ kept: SessionState, lost: CallStateError?) {
+    isTouched = true
+    custody?.appendAgain(kept.events)
+    if isOver { return }
+    refreshNow()
+    if let lost { lose(lost) }
+    runDueTimers()
+    if !isOver { askAgain() }
+  }
+
+  /// After each mail.
+  private func settleStep() {
+    setTimer()
+    writeSummary()
+    if isTouched { keepState() }
+  }
+
+  /// The time of a predecessor goes on here.
+  func takeUp(now: Instant, handled: UInt64) {
+    self.now = now
+    lastStep = now
+    lastSpeechSequence = handled
+  }
+
+  func keptNow() {
+    isTouched = false
+    keptAt = now
   }
 
   // MARK: Mail
@@ -115,12 +211,23 @@ final class CallSession {
     runDueTimers()
     if case .over = phase { return decline(mail) }
     switch mail {
+    case .wake, .fence: break
+    case .speech(let numbered):
+      if case .speechPartial = numbered.message { break }
+      isTouched = true
+    case .hook, .start, .model, .input, .command, .end: isTouched = true
+    }
+    switch mail {
     case .speech(let numbered): receive(numbered)
     case .hook(let token, let outcome): receive(outcome, of: token)
     case .start(let service, let outcome): receive(outcome, beforeAnswerFrom: service)
     case .model(let token, let event): receive(event, of: token)
-    case .input(let input): if case .active = phase { take(input) }
-    case .command(let command, let reply): reply(perform(command))
+    case .input(let input):
+      if case .transferResult = input, !owed.isEmpty { owed.removeFirst() }
+      if case .active = phase { take(input) }
+    case .command(let command, let reply):
+      let outcome = perform(command)
+      if let custody { custody.reply(outcome, to: reply) } else { reply(outcome) }
     case .end(let reason): endFromHere(reason)
     case .wake: timer = nil
     case .fence(let passed): passed()
@@ -130,18 +237,16 @@ final class CallSession {
   /// Mail that comes too late still gets its answer.
   private func decline(_ mail: SessionMail) {
     switch mail {
-    case .command(_, let reply): reply(.noSuchSession)
+    case .command(_, let reply): reply(mailbox.isAbandoned ? SessionCustody.moved : .noSuchSession)
     case .fence(let passed): passed()
     case .speech, .hook, .start, .model, .input, .wake, .end: break
     }
   }
 
   private func receive(_ numbered: Numbered<SpeechToRuntime>) {
-    // A repetition after a re-opened hop is harmless; a gap means that something the caller did is lost.
+    // Every message comes once and in order: the hop sees to it.
     guard numbered.sequence > lastSpeechSequence else { return }
-    let isNext = numbered.sequence == lastSpeechSequence + 1
     lastSpeechSequence = numbered.sequence
-    if !isNext { fail("hop_gap", "a message of the speech role is missing before \(numbered.sequence)") }
     switch phase {
     case .offered, .active: receive(numbered.message)
     case .closing, .over: break
@@ -163,7 +268,12 @@ final class CallSession {
       turn.abandon()
       take(.speechStarted, adding: ["call_ms": .int(Int64(atMs))])
     case .speechPartial(let transcript, let atMs):
+      // Most of a call's messages are these, and the next says the same and more: should this process die, it comes again.
+      let (sent, written) = (speech.sequence, recorder.sequence)
       take(.speechPartial(transcript: transcript), adding: ["call_ms": .int(Int64(atMs))])
+      if speech.sequence != sent || recorder.sequence != written + 1 || now - keptAt >= Self.partialInterval {
+        isTouched = true
+      }
     case .speechFinal(let result):
       turn.heard(result, at: context.clock.now())
       let heard = HeardSpeech(
@@ -171,7 +281,7 @@ final class CallSession {
       take(result.transcript.isEmpty ? .noMatch : .speech(heard), adding: result.eventFields)
     case .playbackStarted(let id, let atMs):
       record(.ttsStarted, prompts.startedFields(id).merging(["call_ms": .int(Int64(atMs))]) { old, _ in old })
-      if let latency = turn.started(id, at: context.clock.now()) { report(latency) }
+      if let latency = turn.started(id, atMs: atMs, at: context.clock.now()) { report(latency) }
     case .playbackFinished(let id):
       let isCommand = prompts.isCommand(id)
       let fields = prompts.identity(id)
@@ -213,6 +323,7 @@ final class CallSession {
   /// Writes the input down and gives it to the machine.
   /// - Parameter measured: what the record says beside it.
   func take(_ input: DialogInput, adding measured: [String: Value] = [:]) {
+    if isLost { return }
     recorder.append(SessionJournal.entry(for: input, at: now, in: machine), adding: measured)
     perform(machine.receive(input, at: now, wallMs: wallMs))
   }
@@ -220,7 +331,7 @@ final class CallSession {
   var wallMs: Int64 { recorder.unixMilliseconds(at: now) }
 
   /// Timers fire at exactly their own instant, so that the record needs no line for them: see ``SessionRecorder``.
-  private func runDueTimers() {
+  func runDueTimers() {
     let arrived = now
     var at = lastStep
     defer {
@@ -234,10 +345,12 @@ final class CallSession {
       guard rounds <= 1_000 else { return fail("timer_loop", "the dialog's timers do not advance") }
       at = max(at, deadline)
       now = at
+      isTouched = true
       perform(machine.timeout(at: now, wallMs: wallMs))
     }
     if let patienceEnds, patienceEnds <= arrived {
       now = arrived
+      isTouched = true
       self.patienceEnds = nil
       losePatience()
     }
@@ -253,13 +366,14 @@ final class CallSession {
         send(.say(Prompt(prompt)))
       case .stop(let id): send(.stop(id))
       case .listen(let listen): send(.listen(ListenSpec(listen)))
-      case .callHook(let hook): ask(hook)
-      case .cancelHook(let token): hooks.removeValue(forKey: token)?.task.cancel()
+      case .callHook(let hook): ask(hook, askedAtMs: wallMs)
+      case .cancelHook(let token): hooks.removeValue(forKey: token)?.task?.cancel()
       case .askModel(let request): ask(request)
-      case .cancelModel(let token): models.removeValue(forKey: token)?.cancel()
+      case .cancelModel(let token): models.removeValue(forKey: token)?.task?.cancel()
       case .sendDigits(let digits, let durationMs): send(.sendDigits(digits, durationMs: durationMs))
       case .transfer:
         notCarriedOut("transfer")
+        owed.append("unsupported")
         mailbox.put(.input(.transferResult(status: "unsupported")))
       case .hold: notCarriedOut("hold")
       case .unhold: notCarriedOut("unhold")
@@ -270,7 +384,7 @@ final class CallSession {
       case .log(let level, let message): log(message, level: level)
       case .hangup(let reason, let afterPlayback):
         hangUp(HangupReason(rawValue: reason) ?? .normal, afterPlayback: afterPlayback)
-      case .trace(.stateTransition(let from, let to, _)): context.metrics.stateTransition(dialog.name, from, to)
+      case .trace(.stateTransition(let from, let to, _)): context.metrics.stateTransition(dialogName, from, to)
       case .trace, .emit: break
       }
     }
@@ -293,7 +407,7 @@ final class CallSession {
 
   /// One timer, moved only where the next deadline is earlier than what is set; a late one finds out and sets itself again.
   private func setTimer() {
-    if case .over = phase { return }
+    if isOver { return }
     guard let next = [machine.deadline, patienceEnds].compactMap({ $0 }).min() else { return }
     // Up to the session's next whole millisecond, so that a timer that fires finds its deadline due.
     let deadline = openedAt + .milliseconds((next.nanoseconds + 999_999) / 1_000_000)
@@ -319,19 +433,14 @@ final class CallSession {
     record(.turnLatency, latency.fields)
     summary.latency = latency.fields
     for (stage, milliseconds) in latency.stages {
-      context.metrics.turnLatency(stage, Double(milliseconds) / 1_000)
+      context.metrics.turnLatency(stage, Double(milliseconds) / 1_000, recorder.trace?.recordedID)
     }
   }
 
   func writeSummary() {
     guard summary != written else { return }
-    context.store.put(RecordRedaction(context.configuration.redactor).redact(summary))
+    let shown = RecordRedaction(context.configuration.redactor).redact(summary)
+    if let custody { custody.put(shown) } else { context.store.put(shown) }
     written = summary
-    // A session with a secret in it has no snapshot: the store keeps none in the open. Its record is enough to go on from.
-    // The same with personal data that is to be kept out of it.
-    if case .active = phase, !machine.holdsSecrets, context.configuration.redactor.isIdle {
-      context.store.putSnapshot(
-        call.session, sequence: recorder.sequence, data: Array(JSON.encode(machine.snapshot()).utf8))
-    }
   }
 }

@@ -6,18 +6,21 @@ import Dialogs
 import Logging
 import NIOConcurrencyHelpers
 import Storage
+import Telemetry
 
 /// The runtime role: one for the process, a session for every call that the speech role opens.
 ///
 /// Each session is one task with one mailbox, so everything about a call happens in one order. Safe to use from any thread.
-public final class ConversationService: RuntimeHop {
+public final class ConversationService: KeptRuntimeHop {
   let context: SessionContext
   private let catalogBox: NIOLockedValueBox<TenantCatalogs>
   private let numbers: any NumberRouting
+  let versions: any DialogVersions
   private let registry = NIOLockedValueBox(Registry())
 
   private struct Registry {
     var live: [SessionID: Live] = [:]
+    var nextLife: UInt64 = 0
     var callsByDialog: [String: Int] = [:]
     /// Calls that are over, but which a language model still looks at, or services are told of.
     var reviews = 0
@@ -34,7 +37,8 @@ public final class ConversationService: RuntimeHop {
   }
   private struct Live {
     var mailbox: Mailbox
-    var dialogName: String
+    /// Tells the session from one of the same name that came back from another process.
+    var life: UInt64
   }
 
   /// - Parameters:
@@ -44,19 +48,23 @@ public final class ConversationService: RuntimeHop {
   ///   - store: every input, decision and transition goes there, and what the API knows of each session.
   ///   - commands: where sessions can be reached while they live.
   ///   - models: leads the conversation in agent states.
+  ///   - versions: where the dialogs of sessions are found that come from other processes.
   public init(
     configuration: RuntimeConfiguration = RuntimeConfiguration(), catalogs: TenantCatalogs,
     numbers: any NumberRouting = NoNumbers(), integration: any IntegrationHop, store: any SessionStore,
     commands: any CommandBus,
     models: any ModelService = NoModelService(), knowledge: Knowledge? = nil,
+    versions: (any DialogVersions)? = nil,
     clock: any RuntimeClock = SystemRuntimeClock(),
-    metrics: RuntimeMetrics = RuntimeMetrics(),
+    metrics: RuntimeMetrics = RuntimeMetrics(), tracer: Tracer = .disabled,
     logger: Logger = Logger(label: "parley.runtime")
   ) {
     context = SessionContext(
       configuration: configuration, integration: integration, store: store, commands: commands,
-      models: models, knowledge: knowledge, clock: clock, metrics: metrics, logger: logger)
+      models: models, knowledge: knowledge, clock: clock, metrics: metrics, tracer: tracer,
+      logger: logger)
     self.numbers = numbers
+    self.versions = versions ?? NoDialogVersions()
     catalogBox = NIOLockedValueBox(catalogs)
   }
 
@@ -77,31 +85,112 @@ public final class ConversationService: RuntimeHop {
 
   /// Opens the session of one call: it is rejected or answered through `speech`. Returns at once.
   public func open(_ call: CallInfo, speech: any HopSink<RuntimeToSpeech>) -> any HopSink<SpeechToRuntime> {
+    begin(call, speech, nil)
+  }
+
+  public func open(
+    _ call: CallInfo, speech: any HopSink<RuntimeToSpeech>, state: CallState
+  ) throws(CallStateError) -> any KeptSide<SpeechToRuntime> {
+    guard let kept = state.kept else { return begin(call, speech, state.custodian) }
+    do {
+      return try goOn(call, speech, state.custodian, try SessionState(kept, of: call))
+    } catch {
+      context.metrics.sessionResumed("failed")
+      context.logger.error(
+        "a session cannot be gone on with",
+        metadata: ["session_id": "\(call.session)", "reason": "\(error.description)"])
+      throw error
+    }
+  }
+
+  public func giveUp(_ call: CallInfo, reason: String) { Task { [context] in await context.endLost(call, reason) } }
+
+  private func begin(
+    _ call: CallInfo, _ speech: any HopSink<RuntimeToSpeech>, _ custodian: (any CallCustodian)?
+  ) -> SessionSide {
     let mailbox = Mailbox()
     let route = catalogs.route(call, numbers: numbers)
     switch admit(call, to: route.dialog, mailbox: mailbox) {
     case .success(let admission):
-      context.metrics.callsActive(admission.dialogName, admission.callsOfDialog)
+      let pinned = PinnedDialog(admission.dialog, in: route.catalog)
       Task { [self] in
         let session = CallSession(
-          call: call, tenant: route.tenant, dialog: admission.dialog, catalog: route.catalog, speech: speech,
-          mailbox: mailbox, context: context)
+          call: call, tenant: route.tenant, pinned: pinned, speech: speech, mailbox: mailbox, context: context,
+          custodian: custodian)
         await session.run()
-        let questions = session.endQuestions
-        let hasMore = session.wantsReview || !questions.isEmpty
-        remove(call.session, hasMore: hasMore)
-        guard hasMore else { return }
-        async let outcomes = CallSession.ask(questions, context.integration)
-        if session.wantsReview { await session.review() }
-        session.recordEnd(await outcomes)
-        reviewed()
+        await finish(session, admission.place)
       }
     case .failure(let refusal):
       context.refuse(
         call, refusal.reason, tenant: route.tenant, dialogName: route.dialog?.name ?? "", speech: speech)
       mailbox.close()
+      // The refusal leaves with a state, like everything else.
+      custodian?.keep(SessionState.unkept(call.session), handled: CallPlace())
+      custodian?.afterKept { custodian?.finished() }
     }
-    return ClosureSink { mailbox.put(.speech($0)) }
+    return SessionSide(mailbox)
+  }
+
+  private func goOn(
+    _ call: CallInfo, _ speech: any HopSink<RuntimeToSpeech>, _ custodian: any CallCustodian, _ kept: SessionState
+  ) throws(CallStateError) -> SessionSide {
+    let catalog = catalogs[kept.tenant]
+    let mailbox = Mailbox()
+    if kept.machine == .null {
+      // The call is over, or its dialog was lost already.
+      start(call, PinnedDialog(missing: kept), nil, speech, custodian, kept, mailbox, lost: nil)
+    } else if let pinned = PinnedDialog(kept, in: catalog) {
+      let machine = try kept.machine(pinned, call)
+      start(call, pinned, machine, speech, custodian, kept, mailbox, lost: nil)
+    } else {
+      // Until its dialog has been read, what comes for the session waits in the mail.
+      let place = takeIn(call, kept, mailbox)
+      Task { [self] in
+        var found: (pinned: PinnedDialog, machine: DialogSession)?
+        var lost: CallStateError?
+        do throws(CallStateError) {
+          let pinned = try await PinnedDialog.find(kept, in: catalog, versions, context.clock)
+          found = (pinned, try kept.machine(pinned, call))
+        } catch {
+          lost = error
+        }
+        await serve(
+          call, found?.pinned ?? PinnedDialog(missing: kept), found?.machine, speech, custodian, kept, mailbox, place,
+          lost: lost)
+      }
+    }
+    return SessionSide(mailbox)
+  }
+
+  private func start(
+    _ call: CallInfo, _ pinned: PinnedDialog, _ machine: DialogSession?, _ speech: any HopSink<RuntimeToSpeech>,
+    _ custodian: any CallCustodian, _ kept: SessionState, _ mailbox: Mailbox, lost: CallStateError?
+  ) {
+    let place = takeIn(call, kept, mailbox)
+    Task { [self] in
+      await serve(call, pinned, machine, speech, custodian, kept, mailbox, place, lost: lost)
+    }
+  }
+
+  private func serve(
+    _ call: CallInfo, _ pinned: PinnedDialog, _ machine: DialogSession?, _ speech: any HopSink<RuntimeToSpeech>,
+    _ custodian: any CallCustodian, _ kept: SessionState, _ mailbox: Mailbox, _ place: Place, lost: CallStateError?
+  ) async {
+    context.metrics.sessionResumed(lost == nil ? "resumed" : "failed")
+    let session = CallSession(
+      call: call, tenant: kept.tenant, pinned: pinned, speech: speech, mailbox: mailbox, context: context,
+      custodian: custodian, kept: kept, machine: machine)
+    await session.run(kept, lost: lost)
+    await finish(session, place)
+  }
+
+  /// What comes after the call itself.
+  private func finish(_ session: CallSession, _ place: Place) async {
+    let hasMore = !session.rest.isDone && !session.mailbox.isAbandoned
+    remove(place, hasMore: hasMore)
+    if hasMore { await session.doRest() }
+    await session.close()
+    if hasMore { reviewed() }
   }
 
   /// Waits until the session has handled everything that was sent to it before; returns at once for one that is over.
@@ -150,10 +239,16 @@ public final class ConversationService: RuntimeHop {
 
   // MARK: Admission
 
+  /// Where a session stands in the registry.
+  private struct Place {
+    var session: SessionID
+    var life: UInt64
+    var dialogName: String
+  }
+
   private struct Admission {
     var dialog: Dialog
-    var dialogName: String
-    var callsOfDialog: Int
+    var place: Place
   }
 
   private struct Refusal: Error { var reason: RejectReason }
@@ -167,24 +262,40 @@ public final class ConversationService: RuntimeHop {
       }
       // Two calls of one name would share a record: the speech role is at fault.
       guard registry.live[call.session] == nil else { return .failure(Refusal(reason: .error)) }
-      registry.live[call.session] = Live(mailbox: mailbox, dialogName: dialog.name)
-      let calls = registry.callsByDialog[dialog.name, default: 0] + 1
-      registry.callsByDialog[dialog.name] = calls
-      return .success(Admission(dialog: dialog, dialogName: dialog.name, callsOfDialog: calls))
+      return .success(Admission(dialog: dialog, place: seat(call, dialog.name, mailbox, &registry)))
     }
   }
 
-  private func remove(_ session: SessionID, hasMore: Bool) {
-    let left = registry.withLockedValue { registry -> (dialog: String, calls: Int, waiters: [@Sendable () -> Void])? in
-      guard let live = registry.live.removeValue(forKey: session) else { return nil }
-      let calls = registry.callsByDialog[live.dialogName, default: 1] - 1
-      registry.callsByDialog[live.dialogName] = calls
-      if hasMore { registry.reviews += 1 }
-      return (live.dialogName, calls, registry.takeWaiters())
+  /// A session of another process is taken in whatever the limits say: its call is there already. An older life of it in this
+  /// process is over.
+  private func takeIn(_ call: CallInfo, _ kept: SessionState, _ mailbox: Mailbox) -> Place {
+    let (older, place) = registry.withLockedValue { registry in
+      (registry.live[call.session]?.mailbox, seat(call, kept.dialogName, mailbox, &registry))
     }
-    guard let left else { return }
-    context.metrics.callsActive(left.dialog, left.calls)
-    for waiter in left.waiters { waiter() }
+    older?.abandon()
+    return place
+  }
+
+  /// The gauge is set under the lock, so that the last one who sets it is right.
+  private func seat(_ call: CallInfo, _ dialogName: String, _ mailbox: Mailbox, _ registry: inout Registry) -> Place {
+    registry.nextLife += 1
+    registry.live[call.session] = Live(mailbox: mailbox, life: registry.nextLife)
+    let calls = registry.callsByDialog[dialogName, default: 0] + 1
+    registry.callsByDialog[dialogName] = calls
+    context.metrics.callsActive(dialogName, calls)
+    return Place(session: call.session, life: registry.nextLife, dialogName: dialogName)
+  }
+
+  private func remove(_ place: Place, hasMore: Bool) {
+    let waiters = registry.withLockedValue { registry in
+      if registry.live[place.session]?.life == place.life { registry.live[place.session] = nil }
+      let calls = registry.callsByDialog[place.dialogName, default: 1] - 1
+      registry.callsByDialog[place.dialogName] = calls
+      context.metrics.callsActive(place.dialogName, calls)
+      if hasMore { registry.reviews += 1 }
+      return registry.takeWaiters()
+    }
+    for waiter in waiters { waiter() }
   }
 
   private func reviewed() {
@@ -194,6 +305,17 @@ public final class ConversationService: RuntimeHop {
     }
     for waiter in waiters { waiter() }
   }
+}
+
+/// Where the speech role's messages for one session go.
+struct SessionSide: KeptSide {
+  private let mailbox: Mailbox
+
+  init(_ mailbox: Mailbox) { self.mailbox = mailbox }
+
+  func send(_ message: Numbered<SpeechToRuntime>) { mailbox.put(.speech(message)) }
+
+  func abandon() { mailbox.abandon() }
 }
 
 /// What all sessions share.
@@ -207,6 +329,7 @@ struct SessionContext: Sendable {
   var knowledge: Knowledge?
   var clock: any RuntimeClock
   var metrics: RuntimeMetrics
+  var tracer: Tracer
   var logger: Logger
 
   /// Rejects a call that gets no session; its record is two lines long.
@@ -215,8 +338,10 @@ struct SessionContext: Sendable {
   ) {
     let startedAtMs = clock.unixMilliseconds()
     var recorder = SessionRecorder(
-      session: call.session, dialogName: dialogName, tenant: tenant, startedAtMs: startedAtMs, log: store,
-      redaction: RecordRedaction(configuration.redactor), random: .fromSystem())
+      session: call.session, dialogName: dialogName, tenant: tenant, startedAtMs: startedAtMs,
+      redaction: RecordRedaction(configuration.redactor), random: .fromSystem(),
+      trace: tracer.open(call.session, headers: call.headers, dialogName: dialogName, startedAtMs: startedAtMs)
+    ) { [store] in store.append($0) }
     let start = SessionStart(
       call: call.facts, dialogName: dialogName, limits: configuration.dialogLimits, startedAtMs: startedAtMs)
     recorder.append(start.entry(masked: []), adding: ["direction": .string(call.direction.rawValue)])

@@ -2,6 +2,7 @@ import Base
 import CallLink
 import Dialogs
 import Storage
+import Telemetry
 
 // How the dialog machine's words become the hop's and the record's.
 
@@ -35,7 +36,19 @@ extension RecordedLine {
   public init(_ event: SessionEvent) {
     var fields = event.fields
     let atMs = fields.removeValue(forKey: "at_ms")?.intValue ?? 0
+    fields[CallTracing.field] = nil
     self.init(sequence: event.sequence, entry: JournalEntry(type: event.type, atMs: atMs, fields: fields))
+  }
+}
+
+extension HookRequest {
+  /// The same question with the place in the call's trace that it belongs to.
+  func traced(by trace: CallTracing?) -> HookRequest {
+    guard let context = trace?.context else { return self }
+    var request = self
+    request.traceparent = context.traceparent
+    request.tracestate = context.state.description
+    return request
   }
 }
 

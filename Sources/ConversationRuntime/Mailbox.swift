@@ -31,6 +31,12 @@ struct Mailbox: Sendable {
   let mail: AsyncStream<SessionMail>
   private let continuation: AsyncStream<SessionMail>.Continuation
   private let overflowed = NIOLockedValueBox(false)
+  private let leaving = NIOLockedValueBox(Leaving())
+
+  private struct Leaving {
+    var isAbandoned = false
+    var acts: [@Sendable () -> Void] = []
+  }
 
   init() {
     (mail, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(Self.limit))
@@ -54,4 +60,28 @@ struct Mailbox: Sendable {
 
   /// What is queued is still handed out; nothing new is taken.
   func close() { continuation.finish() }
+
+  // MARK: Another process has the call
+
+  var isAbandoned: Bool { leaving.withLockedValue { $0.isAbandoned } }
+
+  /// Nothing is handled any more.
+  func abandon() {
+    let acts = leaving.withLockedValue { leaving in
+      leaving.isAbandoned = true
+      defer { leaving.acts = [] }
+      return leaving.acts
+    }
+    continuation.finish()
+    for act in acts { act() }
+  }
+
+  /// Calls `act` when the session is abandoned; at once where it has been.
+  func onAbandon(_ act: @escaping @Sendable () -> Void) {
+    let isLate = leaving.withLockedValue { leaving in
+      if !leaving.isAbandoned { leaving.acts.append(act) }
+      return leaving.isAbandoned
+    }
+    if isLate { act() }
+  }
 }

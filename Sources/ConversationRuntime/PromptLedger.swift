@@ -16,6 +16,8 @@ struct PromptLedger {
   private var entries: [PlaybackID: Entry] = [:]
   private var commands: UInt32 = 0
 
+  init() {}
+
   /// A prompt of the dialog.
   mutating func add(_ prompt: DialogPrompt) {
     let text: String
@@ -70,5 +72,34 @@ struct PromptLedger {
     fields["played_ms"] = .int(Int64(playedMs))
     fields["interrupted_by"] = .string(by.rawValue)
     return fields
+  }
+}
+
+extension PromptLedger {
+  /// As data for ``init(_:)``.
+  var snapshot: Value {
+    var out = SnapshotWriter()
+    out.put("commands", commands)
+    out.put(
+      "entries",
+      entries.sorted { $0.key.value < $1.key.value }.map { id, entry in
+        var out = SnapshotWriter()
+        out.put("id", id.value)
+        out.put("text", entry.text)
+        out.put("masked", entry.isMasked)
+        out.put("command", entry.isCommand)
+        return out.value
+      })
+    return out.value
+  }
+
+  init(_ reader: SnapshotReader?) throws(SnapshotError) {
+    self.init()
+    guard let reader else { return }
+    commands = try reader.number("commands")
+    for part in try reader.readers("entries") {
+      entries[PlaybackID(try part.number("id"))] = Entry(
+        text: try part.text("text"), isMasked: try part.flag("masked"), isCommand: try part.flag("command"))
+    }
   }
 }

@@ -50,12 +50,16 @@ public struct RuntimeMetrics: Sendable {
   public var callDuration: @Sendable (_ dialog: String, _ seconds: Double) -> Void = { _, _ in }
   /// `vg_call_state_transitions_total{dialog,from,to}`.
   public var stateTransition: @Sendable (_ dialog: String, _ from: String, _ to: String) -> Void = { _, _, _ in }
-  /// `vg_turn_latency_seconds{stage}`: endpoint, recognize, think, synthesize, total.
-  public var turnLatency: @Sendable (_ stage: String, _ seconds: Double) -> Void = { _, _ in }
+  /// `vg_turn_latency_seconds{stage}`: endpoint, recognize, think, synthesize, total; `trace` is the call's, where it has one.
+  public var turnLatency: @Sendable (_ stage: String, _ seconds: Double, _ trace: String?) -> Void = { _, _, _ in }
   /// `vg_llm_first_token_seconds{model}`: from a request to a language model to its first word.
   public var modelFirstToken: @Sendable (_ model: String, _ seconds: Double) -> Void = { _, _ in }
   /// `vg_llm_requests_total{model,outcome}`: ok, cancelled, timeout, unreachable, status, invalid_answer or empty.
   public var modelRequest: @Sendable (_ model: String, _ outcome: String) -> Void = { _, _ in }
+
+  /// `vg_sessions_resumed_total{role="runtime",outcome}`: a session was taken over from another process (`resumed`), or could
+  /// not be gone on with (`failed`).
+  public var sessionResumed: @Sendable (_ outcome: String) -> Void = { _ in }
 
   public init() {}
 
@@ -65,7 +69,8 @@ public struct RuntimeMetrics: Sendable {
     callEnded = { metrics.callsTotal.with($0, $1).add() }
     callDuration = { metrics.callDuration.with($0).observe($1) }
     stateTransition = { metrics.callStateTransitions.with($0, $1, $2).add() }
-    turnLatency = { metrics.turnLatency.with($0).observe($1) }
+    turnLatency = { metrics.turnLatency.with($0).observe($1, trace: $2) }
+    sessionResumed = { metrics.sessionsResumed.with("runtime", $0).add() }
     modelFirstToken = { metrics.llmFirstToken.with($0).observe($1) }
     modelRequest = { metrics.llmRequests.with($0, $1).add() }
   }

@@ -2,6 +2,7 @@ import Base
 import CallLink
 import Dialogs
 import Storage
+import Telemetry
 
 /// The events that the runtime itself has to tell; those of the dialog machine are named by `SessionJournal`. `docs/events.md`
 /// describes each.
@@ -31,20 +32,29 @@ struct SessionRecorder {
   let tenant: String
   /// Wall-clock milliseconds when the session began.
   let startedAtMs: Int64
-  private let log: any EventLog
+  private let write: (SessionEvent) -> Void
   private let redaction: RecordRedaction
   private var random: SeededRandom
-  private(set) var sequence: Int64 = 0
+  /// The trace of the call; nil: there is none.
+  private(set) var trace: CallTracing?
+  private(set) var sequence: Int64
 
+  /// - Parameters:
+  ///   - sequence: the number of the last event that a predecessor wrote.
+  ///   - write: takes each event, in order.
   init(
-    session: SessionID, dialogName: String, tenant: String = Tenant.standard, startedAtMs: Int64, log: any EventLog,
-    redaction: RecordRedaction = RecordRedaction(Redactor([])), random: SeededRandom
+    session: SessionID, dialogName: String, tenant: String = Tenant.standard, startedAtMs: Int64,
+    after sequence: Int64 = 0,
+    redaction: RecordRedaction = RecordRedaction(Redactor([])), random: SeededRandom, trace: CallTracing? = nil,
+    write: @escaping (SessionEvent) -> Void
   ) {
+    self.trace = trace
     self.session = session
     self.dialogName = dialogName
     self.tenant = tenant
     self.startedAtMs = startedAtMs
-    self.log = log
+    self.sequence = sequence
+    self.write = write
     self.redaction = redaction
     self.random = random
   }
@@ -59,8 +69,11 @@ struct SessionRecorder {
     let timestampMs = startedAtMs + entry.atMs
     var fields = redaction.redact(entry.fields.merging(measured) { _, measured in measured }, of: entry.type)
     fields["at_ms"] = .int(entry.atMs)
+    trace?.observe(entry.type, fields, atMs: entry.atMs)
+    // Whoever tells others of the event, perhaps in another process, tells them of its trace.
+    if let id = trace?.recordedID { fields[CallTracing.field] = .string(id) }
     sequence += 1
-    log.append(
+    write(
       SessionEvent(
         eventID: ULID.make(unixMilliseconds: timestampMs, using: &random), type: entry.type, sequence: sequence,
         session: session, timestampMs: timestampMs, dialogName: dialogName, tenant: tenant, fields: fields))

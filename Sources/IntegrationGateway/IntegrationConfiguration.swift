@@ -1,5 +1,6 @@
 import Base
 import Settings
+import Telemetry
 
 /// What the integration role is told at its start.
 public struct IntegrationConfiguration: Sendable {
@@ -17,6 +18,8 @@ public struct IntegrationConfiguration: Sendable {
   public var redactor = Redactor([])
   /// Monotonic: what circuit breakers and rate limits of services go by.
   public var clock: @Sendable () -> Instant = Instant.monotonic
+  /// Records the attempts at hooks.
+  public var tracer = Tracer.disabled
   /// The `Server` header.
   public var product = "Parley"
 

@@ -53,7 +53,8 @@ public final class IntegrationService: Sendable {
     let access = configuration.access
     hooks = HookClient(
       settings: configuration.settings, outbound: outbound, audit: access.audit,
-      redactor: configuration.redactor, clock: configuration.clock, metrics: metrics, logger: logger)
+      redactor: configuration.redactor, clock: configuration.clock, metrics: metrics, tracer: configuration.tracer,
+      logger: logger)
     let keys =
       access.jwt.jwksURL.isEmpty
       ? nil : JWTAuthority(access.jwt, fetch: JWTAuthority.fetch(by: outbound), nowMs: access.nowMs, logger: logger)

@@ -10,13 +10,20 @@ import NIOCore
 /// `start` opens the sockets; every call that is offered is handed to `speech`, which answers or rejects it. Safe to use from
 /// any thread.
 public final class MediaGateway: Sendable {
-  private enum Phase { case new, running(SignallingMailbox, [ListeningAddress]), stopped }
+  private enum Phase { case new, running(Running), stopped }
 
-  private let configuration: MediaGatewayConfiguration
+  struct Running: Sendable {
+    let context: MediaCall.Context
+    let addresses: [ListeningAddress]
+    var isDraining = false
+    var signalling: SignallingMailbox { context.signalling }
+  }
+
+  let configuration: MediaGatewayConfiguration
   private let speech: any SpeechHop
-  private let group: any EventLoopGroup
-  private let metrics: MediaMetrics
-  private let logger: Logger
+  let group: any EventLoopGroup
+  let metrics: MediaMetrics
+  let logger: Logger
   private let phase = NIOLockedValueBox(Phase.new)
   private let live = LiveCount()
   private let mediaLoops = NIOLockedValueBox<[NIOLoopBoundBox<MediaLoop?>]>([])
@@ -73,7 +80,7 @@ public final class MediaGateway: Sendable {
     }
     do {
       let addresses = try await opening.get()
-      phase.withLockedValue { $0 = .running(signalling, addresses) }
+      phase.withLockedValue { $0 = .running(Running(context: context, addresses: addresses)) }
       metrics.callCapacity(min(configuration.maxCalls, ports.pairs))
       metrics.draining(false)
       logger.info(
@@ -86,7 +93,28 @@ public final class MediaGateway: Sendable {
 
   /// Where SIP listens since ``start()``, with the ports that the system chose for port 0.
   public var listeningAddresses: [ListeningAddress] {
-    if case .running(_, let addresses) = phase.withLockedValue({ $0 }) { addresses } else { [] }
+    running?.addresses ?? []
+  }
+
+  var running: Running? {
+    if case .running(let running) = phase.withLockedValue({ $0 }) { running } else { nil }
+  }
+
+  /// Refuses new calls with 503 from now on; live ones go on.
+  public func refuseNewCalls() {
+    guard let signalling = running?.signalling else { return }
+    beginDraining()
+    _ = signalling.submit { service in service?.beginDraining() }
+  }
+
+  /// No call may begin here, or come here, any more.
+  func beginDraining() {
+    metrics.draining(true)
+    phase.withLockedValue { phase in
+      guard case .running(var running) = phase else { return }
+      running.isDraining = true
+      phase = .running(running)
+    }
   }
 
   /// Calls that are live now, offered ones included.
@@ -95,8 +123,8 @@ public final class MediaGateway: Sendable {
   /// Refuses new calls with 503 from now on, waits for the live ones up to `limit`, and hangs up those that remain with
   /// ``HangupReason/shutdown``. Sockets stay open until ``stop()``.
   public func drain(limit: Duration) async {
-    guard case .running(let signalling, _) = phase.withLockedValue({ $0 }) else { return }
-    metrics.draining(true)
+    guard let signalling = running?.signalling else { return }
+    beginDraining()
     let loop = signalling.eventLoop
     let empty = signalling.submit { service in service?.beginDraining() }
       .flatMap { signalling.submit { service in service?.whenEmpty() ?? loop.makeSucceededVoidFuture() } }
@@ -112,7 +140,7 @@ public final class MediaGateway: Sendable {
   public func stop() async {
     let running = phase.withLockedValue { phase -> SignallingMailbox? in
       defer { phase = .stopped }
-      if case .running(let signalling, _) = phase { return signalling } else { return nil }
+      if case .running(let running) = phase { return running.signalling } else { return nil }
     }
     guard let running else { return }
     let loop = running.eventLoop

@@ -98,6 +98,8 @@ public struct MediaMetrics: Sendable {
   public var rtpRejected: @Sendable (_ reason: String, _ packets: Int) -> Void = { _, _ in }
   /// `vg_rtp_jitter_ms`: one leg's interarrival jitter, every five seconds.
   public var rtpJitter: @Sendable (_ milliseconds: Double) -> Void = { _ in }
+  /// `vg_mos`: one leg's estimated mean opinion score, every five seconds.
+  public var mos: @Sendable (_ score: Double) -> Void = { _ in }
   /// `vg_audio_buffer_underruns_total`: playout slots without audio since the last report.
   public var underruns: @Sendable (_ slots: Int) -> Void = { _ in }
   /// `vg_event_loop_lag_seconds`: how late a pacing tick ran.
@@ -106,6 +108,9 @@ public struct MediaMetrics: Sendable {
   public var callCapacity: @Sendable (_ calls: Int) -> Void = { _ in }
   /// `vg_draining`: whether new calls are refused because the process is stopping.
   public var draining: @Sendable (_ draining: Bool) -> Void = { _ in }
+  /// `vg_sessions_resumed_total{role="media",outcome}`: one call of a process that is gone, and what came of it; the raw
+  /// values of ``ResumeOutcome``.
+  public var sessionResumed: @Sendable (_ outcome: String) -> Void = { _ in }
   /// Calls that the media role holds now, offered ones included.
   public var activeCalls: @Sendable (_ calls: Int) -> Void = { _ in }
 

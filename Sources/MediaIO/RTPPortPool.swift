@@ -45,6 +45,12 @@ public struct RTPPortPool: Sendable {
   /// Pairs that a call holds now.
   public var inUse: Int { used.count }
 
+  /// Pairs that a call could have now.
+  public mutating func available(at now: Instant) -> Int {
+    wake(at: now)
+    return freeCount
+  }
+
   /// Takes a pair; returns its even port.
   public mutating func allocate(at now: Instant) throws(Refusal) -> UInt16 {
     wake(at: now)

@@ -14,6 +14,8 @@ public struct WebhookSender: Sendable {
     public var type: String
     public var deliveryID: String
     public var body: [UInt8]
+    /// W3C Trace Context: the trace of the event's call; empty: none.
+    public var traceparent = ""
 
     public init(url: String, secrets: [Secret], type: String, deliveryID: String, body: [UInt8]) {
       self.url = url
@@ -85,6 +87,7 @@ public struct WebhookSender: Sendable {
       "X-Parley-Delivery": message.deliveryID, PayloadSignature.timestampHeader: "\(seconds)",
       PayloadSignature.header: PayloadSignature(secrets: message.secrets).value(body: message.body, timestamp: seconds),
     ]
+    if !message.traceparent.isEmpty { request.headers.add(name: "traceparent", value: message.traceparent) }
     request.body = .bytes(ByteBuffer(bytes: message.body))
     let response: HTTPClientResponse
     do {

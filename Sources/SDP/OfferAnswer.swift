@@ -113,24 +113,29 @@ public struct OfferAnswer: Sendable {
   /// Our last description, as sent.
   public private(set) var local: SessionDescription?
   /// The agreement that holds; nil before the first.
-  public private(set) var negotiated: NegotiatedAudio?
+  public internal(set) var negotiated: NegotiatedAudio?
   /// Whether an offer of ours waits for its answer.
   public private(set) var isOfferOpen = false
 
-  private let sessionID: UInt64
-  private var version: UInt64
+  let sessionID: UInt64
+  var version: UInt64
+  // RFC 3264 section 8: `o=` stays what it was but for the version, also where a successor has another address.
+  var originAddress: Connection?
+  // `t=` as the peer's first offer had it.
+  var times = ["0 0"]
   private var offered: (capabilities: AudioCapabilities, codecs: [AudioCodec], mediaIndex: Int)?
   // Payload type numbers keep their meaning for the session's life (RFC 3264 section 8.3.2).
-  private var numbers: [AudioCodec] = []
+  var numbers: [AudioCodec] = []
   // What the sections of the session are, so that a later offer repeats them all (section 8).
-  private var sections: [MediaDescription] = []
+  var sections: [MediaDescription] = []
 
   /// The transports of RFC 3551 and 4585. The secure ones come with SRTP.
   private static let transports: Set<String> = ["RTP/AVP", "RTP/AVPF"]
 
-  /// - Parameter sessionID: of `o=`; RFC 8866 wants it unique, an NTP time or random number below 2^63.
+  /// - Parameter sessionID: of `o=`; RFC 8866 wants it unique, an NTP time or random number. Only 62 bits of it count: the
+  ///   version begins with it, and has to stay below 2^63 for as long as it counts up.
   public init(sessionID: UInt64) {
-    self.sessionID = sessionID & (UInt64.max >> 1)
+    self.sessionID = sessionID & (UInt64.max >> 2)
     version = self.sessionID
   }
 
@@ -165,7 +170,7 @@ public struct OfferAnswer: Sendable {
     if index < media.count { media[index] = audio } else { media.append(audio) }
     offered = (capabilities, codecs, index)
     isOfferOpen = true
-    return publish(media, times: local?.times ?? ["0 0"], capabilities)
+    return publish(media, times: times, capabilities)
   }
 
   /// Applies the peer's answer to our open offer. On an error the agreement before the offer holds.
@@ -325,14 +330,17 @@ public struct OfferAnswer: Sendable {
     _ media: [MediaDescription], times: [String], _ capabilities: AudioCapabilities
   ) -> SessionDescription {
     let connection = Connection(capabilities.address)
+    let origin = originAddress ?? connection
     var description = SessionDescription(
-      origin: Origin(username: "parley", sessionID: "\(sessionID)", version: version, address: connection),
+      origin: Origin(username: "parley", sessionID: "\(sessionID)", version: version, address: origin),
       name: "parley", connection: connection, times: times, media: media)
     if let local, local != description {
       version += 1
       description.origin.version = version
     }
     local = description
+    originAddress = origin
+    self.times = times
     sections = media
     return description
   }

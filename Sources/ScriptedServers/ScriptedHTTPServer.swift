@@ -74,6 +74,17 @@ public final class ScriptedHTTPServer: Sendable {
     self.answer = answer
   }
 
+  /// Speaks https.
+  /// - Parameters: paths of PEM files.
+  public convenience init(
+    certificateFile: String, keyFile: String, _ answer: @escaping @Sendable (Request) -> [Step]
+  ) throws {
+    let tls = TLSConfiguration.makeServerConfiguration(
+      certificateChain: try NIOSSLCertificate.fromPEMFile(certificateFile).map { .certificate($0) },
+      privateKey: .privateKey(try NIOSSLPrivateKey(file: keyFile, format: .pem)))
+    self.init(tls: try NIOSSLContext(configuration: tls), answer)
+  }
+
   /// Listens on 127.0.0.1; returns the port. `port` 0 lets the system choose.
   @discardableResult
   public func start(port: Int = 0) async throws -> Int {

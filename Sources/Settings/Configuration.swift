@@ -9,6 +9,7 @@ public struct Configuration: Sendable, Hashable {
   public var speech = SpeechSettings()
   public var runtime = RuntimeSettings()
   public var integration = IntegrationSettings()
+  public var cluster = ClusterSettings()
   public var storage = StorageSettings()
   public var observability = ObservabilitySettings()
   public var security = SecuritySettings()
@@ -32,6 +33,10 @@ public struct MediaSettings: Sendable, Hashable {
   public var advertisedAddress = "auto"
   /// Ports for RTP and RTCP, both ends included.
   public var rtpPortRange = PortRange(first: 10000, last: 20000)
+  /// How many of these ports each instance has for itself; even. 0: each may use all of them.
+  public var rtpPortsPerInstance = 0
+  /// Which instance this process is: a number, or a pod's name that ends in one (`parley-media-2`); empty: nobody has said.
+  public var instance = ""
   /// Answer to where the peer's media comes from, not to where its SDP says.
   public var rtpSymmetric = true
   /// Most wanted first.
@@ -135,7 +140,7 @@ public struct SpeechSettings: Sendable, Hashable {
 /// `runtime`: dialogs and their sessions.
 public struct RuntimeSettings: Sendable, Hashable {
   /// Where the state of live sessions is kept.
-  public enum StateStore: String, Sendable, CaseIterable { case memory }
+  public enum StateStore: String, Sendable, CaseIterable { case memory, redis, postgres }
 
   /// The folder that dialogs (`*.yaml`) are read from.
   public var dialogDir = "/etc/voice-gateway/dialogs/"
@@ -202,8 +207,10 @@ public struct StorageSettings: Sendable, Hashable {
   public var database = "sqlite://" + StorageSettings.defaultDataDir + "/parley.db"
   /// What gateways that share a database reach each other by; nil: there is one gateway, or they only share the database.
   public var redis: RedisAddress?
-  /// `file:///absolute/path`: sounds that dialogs play.
-  public var objects = "file://" + StorageSettings.defaultDataDir + "/objects"
+  /// Sounds that dialogs play.
+  public var objects = ObjectsAddress.folder(StorageSettings.defaultDataDir + "/objects")
+  /// Who we are to a bucket in ``objects``.
+  public var s3 = S3Settings()
   public var retention = RetentionSettings()
 
   public init() {}
@@ -218,8 +225,11 @@ public struct StorageSettings: Sendable, Hashable {
     database.hasPrefix("sqlite://") ? String(database.dropFirst("sqlite://".count)) : nil
   }
 
-  /// The folder behind ``objects``.
-  public var objectsPath: String { String(objects.dropFirst("file://".count)) }
+  /// The folder behind ``objects``; nil for a bucket.
+  public var objectsPath: String? { if case .folder(let path) = objects { path } else { nil } }
+
+  /// The bucket behind ``objects``; nil for a folder.
+  public var objectsBucket: BucketAddress? { if case .bucket(let address) = objects { address } else { nil } }
 }
 
 /// `storage.retention`: how long what is kept of calls stays; zero: for ever.
@@ -233,6 +243,7 @@ public struct RetentionSettings: Sendable, Hashable {
 /// `observability`: metrics, health and logs.
 public struct ObservabilitySettings: Sendable, Hashable {
   public var metrics = MetricsSettings()
+  public var tracing = TracingSettings()
   public var log = LogSettings()
 
   /// `observability.metrics`: the HTTP server for metrics and health.
@@ -243,6 +254,16 @@ public struct ObservabilitySettings: Sendable, Hashable {
     /// 0 asks the system for a free port.
     public var port = 9100
     public var path = "/metrics"
+    public init() {}
+  }
+
+  /// `observability.tracing`: where the spans of calls go.
+  public struct TracingSettings: Sendable, Hashable {
+    public var enabled = false
+    /// Of OTLP over HTTP; never empty where ``enabled`` is set.
+    public var otlpEndpoint = ""
+    /// Share of calls, 0 to 1; the sender of a `traceparent` decides for its own.
+    public var sampleRatio = 1.0
     public init() {}
   }
 

@@ -12,10 +12,15 @@ extension Decoding {
     if api.apiPort != 0, api.apiPort == metrics.port, overlap(api.listenAddress, metrics.listenAddress) {
       together("integration.api_port and observability.metrics.port are both \(api.apiPort)")
     }
+    let tracing = configuration.observability.tracing
+    if tracing.enabled, tracing.otlpEndpoint.isEmpty {
+      together("observability.tracing.enabled needs observability.tracing.otlp_endpoint")
+    }
     let media = configuration.media
     if media.rtpPortRange.closedRange.contains(media.sipPort), media.sipTransport.contains(.udp) {
       together("media.sip_port \(media.sipPort) lies inside media.rtp_port_range \(media.rtpPortRange)")
     }
+    if let problem = media.sliceProblem { together(problem) }
     for (name, service) in api.services.sorted(by: { $0.key < $1.key }) {
       if service.url.isEmpty {
         together("integration.services.\(name) has no url", code: ConfigurationCode.badValue)
@@ -28,6 +33,8 @@ extension Decoding {
     check(api.webhooks)
     check(configuration.runtime.llm)
     check(configuration.security)
+    checkCluster(configuration)
+    check(configuration.storage)
     let turn = configuration.speech
     if turn.vad.minSilenceMs > turn.turn.maxSilenceMs {
       together("speech.vad.min_silence_ms is longer than speech.turn.max_silence_ms")
@@ -59,6 +66,27 @@ extension Decoding {
     }
   }
 
+  private mutating func checkCluster(_ configuration: Configuration) {
+    let runtime = configuration.runtime, mtls = configuration.security.mtls
+    if runtime.stateStore == .redis, configuration.storage.redis == nil {
+      together("runtime.state_store redis needs storage.redis")
+    }
+    if runtime.stateStore == .postgres, configuration.storage.postgresURL == nil {
+      together("runtime.state_store postgres needs a PostgreSQL database in storage.database")
+    }
+    if runtime.stateStore != .memory, configuration.security.stateKeys.isEmpty {
+      together(
+        "runtime.state_store \(runtime.stateStore.rawValue) needs security.state_keys: what callers say is not kept in the open"
+      )
+    }
+    guard mtls.enabled else { return }
+    for (key, file) in [
+      ("server_cert", mtls.serverCertificateFile), ("server_key", mtls.serverKeyFile), ("ca_cert", mtls.authorityFile),
+    ] where file.isEmpty {
+      together("security.mtls.enabled needs cert_dir or \(key)")
+    }
+  }
+
   private mutating func check(_ security: SecuritySettings) {
     if !security.jwt.jwksURL.isEmpty, security.jwt.issuer.isEmpty || security.jwt.audience.isEmpty {
       together("security.api.jwt.jwks_url needs issuer and audience: without them a token for another service would do")
@@ -85,7 +113,7 @@ extension Configuration {
     while folder.count > 1, folder.hasSuffix("/") { folder.removeLast() }
     storage.dataDir = folder
     if !keys.contains("storage.database") { storage.database = "sqlite://" + folder + "/parley.db" }
-    if !keys.contains("storage.objects") { storage.objects = "file://" + folder + "/objects" }
+    if !keys.contains("storage.objects") { storage.objects = .folder(folder + "/objects") }
     if !keys.contains("speech.model_dir") { speech.modelDir = folder + "/models" }
   }
 }

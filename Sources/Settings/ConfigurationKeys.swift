@@ -8,6 +8,8 @@ enum ConfigurationKeys {
     .section("speech", \.speech, "Hearing and speaking.", speech),
     .section("runtime", \.runtime, "Dialogs and their sessions.", runtime),
     .section("integration", \.integration, "The REST API and the customer's services.", IntegrationKeys.integration),
+    .section(
+      "cluster", \.cluster, "Roles in processes of their own; see docs/operations/cluster.md.", ClusterKeys.cluster),
     .section("storage", \.storage, "What outlives the process.", storage),
     .section("observability", \.observability, "Metrics, health and logs.", observability),
     .section("security", \.security, "Who may use the API, and what is kept of it.", SecurityKeys.security),
@@ -32,6 +34,14 @@ enum ConfigurationKeys {
       .checked("`auto` or an IP address") { $0 == "auto" || AddressBlock.parse($0) != nil },
       "What Contact and SDP carry; `auto`: the local address that the peer is reached from."),
     .key("rtp_port_range", \.rtpPortRange, portRange, "Ports for RTP and RTCP, both ends included."),
+    .key(
+      "rtp_ports_per_instance", \.rtpPortsPerInstance, PortSlice.count,
+      "Where instances share the ports of one machine: so many of `rtp_port_range` are for each, the first for instance 0; 0: all for each."
+    ),
+    .key(
+      "instance", \.instance, PortSlice.instance,
+      "Which instance this is: a number, or a pod's name that ends in one, such as `parley-media-2`; needed by `rtp_ports_per_instance`."
+    ),
     .key(
       "rtp_symmetric", \.rtpSymmetric, .bool, "Answer to where the peer's media comes from, not to where its SDP says."),
     .later("srtp", "off"),
@@ -151,7 +161,9 @@ enum ConfigurationKeys {
       "Sessions at once; above it a call is refused as busy."),
     .key("max_dialog_depth", \.maxDialogDepth, .int(1...1000), "Transitions that one session may chain without input."),
     .key(
-      "state_store", \.stateStore, .choice(later: ["redis", "postgres"]), "Where the state of live sessions is kept."),
+      "state_store", \.stateStore, .choice(),
+      "Where the state of live calls is kept: with `redis` (`storage.redis`) or `postgres` (`storage.database`) a call outlives the process that serves it."
+    ),
     .key("barge_in", \.bargeIn, .bool, "Whether speech and digits stop prompts where the dialog does not say."),
     .section("llm", \.llm, "The language model behind agent states: OpenAI-compatible chat completions.", llm),
   ]
@@ -197,7 +209,10 @@ enum ConfigurationKeys {
     .key(
       "redis", \.redis, RedisAddress.codec,
       "Where gateways that share a database reach each other; see docs/storage.md. Empty: nowhere."),
-    .key("objects", \.objects, objects, "Sounds that dialogs play; by default `objects` below `storage.data_dir`."),
+    .key(
+      "objects", \.objects, ObjectsAddress.codec,
+      "Sounds that dialogs play; by default `objects` below `storage.data_dir`. For buckets see docs/storage.md."),
+    .section("s3", \.s3, "Who the gateway is to the bucket of `objects`.", S3Settings.keys),
     .section(
       "retention", \.retention, "How long what is kept of calls stays.",
       [
@@ -222,7 +237,18 @@ enum ConfigurationKeys {
             $0.hasPrefix("/") && $0.count <= 256 && !["/livez", "/readyz", "/startupz"].contains($0)
           }, "Where Prometheus scrapes."),
       ]),
-    .section("tracing", "Traces.", [.later("enabled", false), .later("otlp_endpoint", "")]),
+    .section(
+      "tracing", \.tracing, "One trace for each call, in OpenTelemetry's form; see docs/operations/observability.md.",
+      [
+        .key(
+          "enabled", \.enabled, .bool, "Whether calls are traced, and requests to other servers carry `traceparent`."),
+        .key(
+          "otlp_endpoint", \.otlpEndpoint, .url(allowEmpty: true),
+          "The collector's address for OTLP over HTTP, such as `http://collector:4318`; `/v1/traces` is added."),
+        .key(
+          "sample_ratio", \.sampleRatio, .double(0...1),
+          "Share of calls that are traced where the offer brings no decision of its own."),
+      ]),
     .section(
       "log", \.log, "Lines on stderr.",
       [
@@ -261,18 +287,4 @@ enum ConfigurationKeys {
       }
       return PortRange(first: first, last: last)
     }, show: { .string($0.description) })
-
-  private static let objects = Codec<String>(
-    kind: "`file:///path`",
-    read: { node, decoding in
-      guard let text = decoding.scalar(node, expected: "a URL") else { return nil }
-      if text.hasPrefix("s3://") {
-        return decoding.fail(
-          node, "S3 is not supported by this version", code: ConfigurationCode.notSupported, hint: "use file:///path")
-      }
-      guard text.hasPrefix("file:///"), text.count > 8 else {
-        return decoding.fail(node, "`\(text)` is not a file URL", hint: "write file:///var/lib/voice-gateway/objects")
-      }
-      return text
-    }, show: { .string($0) })
 }

@@ -38,6 +38,7 @@ public struct ConfigurationLoader: Sendable {
     decoding.apply(ConfigurationKeys.all, root, to: &configuration)
     decoding.applyEnvironment(ConfigurationKeys.all, to: &configuration)
     decoding.deriveFromDataDir(&configuration)
+    decoding.deriveCredentials(&configuration.storage)
     decoding.checkTogether(configuration)
     let errors = decoding.problems.filter { $0.severity == .error }
     if !errors.isEmpty { throw Diagnostics(decoding.problems) }

@@ -22,10 +22,13 @@ public enum ConfigurationText {
       <!-- Written by `make reference` from Sources/Settings; do not edit. -->
 
       One YAML file: `--config`, else `PARLEY_CONFIG`, else `\(ConfigurationLoader.defaultPath)`, else the defaults below.
-      `${NAME}` and `${NAME:-default}` stand for environment variables, `${file:PATH}` for the content of a file, `$${` for a
-      plain `${`. Every key can be overridden by the environment variable beside it; lists are written `a,b` there, mappings
-      in YAML. Durations are `250ms`, `10s`, `5m`, `2h`, `30d`. An unknown key is an error that names its place and the nearest
-      known key. `parley config check` finds all of them at once; `parley config show` prints what is in force.
+      `${NAME}` (or `${env:NAME}`) and `${NAME:-default}` stand for environment variables, `${file:PATH}` for the content of a
+      file, `$${` for a plain `${`. `${file:PATH|uri}` and `${env:NAME|uri}` write what is special in an address as `%40`, so that
+      any password can stand there: `postgres://parley:${file:/run/secrets/db|uri}@db.internal/parley`.
+
+      Every key can be overridden by the environment variable beside it; lists are written `a,b` there, mappings in YAML.
+      Durations are `250ms`, `10s`, `5m`, `2h`, `30d`. An unknown key is an error that names its place and the nearest known
+      key. `parley config check` finds all of them at once; `parley config show` prints what is in force.
 
 
       """

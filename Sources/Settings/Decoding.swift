@@ -11,9 +11,6 @@ struct Decoding {
   /// The variable that the value at hand comes from; nil: the file.
   private var variable: String?
 
-  /// A secret that `${file:PATH}` reads is a key or a token, never a document.
-  static let secretFileLimit = 64 * 1024
-
   init(file: String, environment: [String: String]) {
     self.file = file
     self.environment = environment
@@ -76,40 +73,11 @@ struct Decoding {
       guard let end = rest.firstIndex(of: "}") else {
         return fail(node, "`${` is not closed", code: ConfigurationCode.expansion)
       }
-      guard let value = lookUp(String(rest[..<end]), node) else { return nil }
+      guard let value = lookUp(rest[..<end], node) else { return nil }
       out += value
       rest = rest[rest.index(after: end)...]
     }
     return out + rest
-  }
-
-  private mutating func lookUp(_ inner: String, _ node: SourceNode) -> String? {
-    if inner.hasPrefix("file:") {
-      do {
-        var text = try TextFile.read(String(inner.dropFirst(5)), limit: Self.secretFileLimit)
-        while text.unicodeScalars.last == "\n" || text.unicodeScalars.last == "\r" { text.unicodeScalars.removeLast() }
-        return text
-      } catch {
-        let reason = error.all.first.map { "\($0.file) \($0.message)" } ?? "the file cannot be read"
-        return fail(node, reason, code: ConfigurationCode.expansion)
-      }
-    }
-    let parts = inner.firstRange(of: ":-").map { (String(inner[..<$0.lowerBound]), String(inner[$0.upperBound...])) }
-    let name = parts?.0 ?? inner
-    guard let first = name.utf8.first, !(0x30...0x39).contains(first),
-      name.utf8.allSatisfy({
-        $0 == 0x5F || (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0)
-      })
-    else {
-      return fail(
-        node, "`${\(inner)}` is not understood", code: ConfigurationCode.expansion,
-        hint: "write ${NAME}, ${NAME:-default} or ${file:PATH}; a plain `${` is written `$${`")
-    }
-    if let value = environment[name], !value.isEmpty || parts == nil { return value }
-    if let parts { return parts.1 }
-    return fail(
-      node, "the environment variable \(name) is not set", code: ConfigurationCode.expansion,
-      hint: "set it, or write ${\(name):-default}")
   }
 
   // MARK: Fields

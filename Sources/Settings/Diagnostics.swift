@@ -31,7 +31,7 @@ public enum ConfigurationCode {
     (wrongType, "the value has the wrong shape (a list where a text belongs, and so on)"),
     (badValue, "the value is out of its range or not one of the known ones"),
     (notSupported, "the key or value belongs to a later version"),
-    (expansion, "`${NAME}` is not set, or `${file:PATH}` cannot be read"),
+    (expansion, "`${NAME}` is not set, `${file:PATH}` cannot be read, or what stands in `${}` is not understood"),
     (unreadable, "the file cannot be read"),
     (limit, "the document is too large, too deep, or expands to too much"),
     (contradiction, "two settings exclude each other"),

@@ -106,13 +106,13 @@ public struct RedisAddress: Sendable, Hashable {
   private static func credentials(_ text: Substring) throws(Problem) -> Credentials {
     let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
     guard parts.count == 2 else { throw Problem("has a user without a password: write user:password@ or :password@") }
-    guard let user = decoded(parts[0]), let password = decoded(parts[1]), !password.isEmpty else {
+    guard let user = parts[0].percentDecoded(), let password = parts[1].percentDecoded(), !password.isEmpty else {
       throw Problem("has a user or password that cannot be read: write what is special in it as %40")
     }
     return Credentials(user: user.isEmpty ? "default" : user, password: Secret(password))
   }
 
-  private static func servers(_ text: Substring, defaultPort: Int) throws(Problem) -> [Server] {
+  static func servers(_ text: Substring, defaultPort: Int) throws(Problem) -> [Server] {
     let names = text.split(separator: ",", omittingEmptySubsequences: false)
     guard names.count <= serverLimit else { throw Problem("names more than \(serverLimit) servers") }
     var servers: [Server] = []
@@ -171,7 +171,7 @@ public struct RedisAddress: Sendable, Hashable {
     for pair in query.split(separator: "&") {
       let name = pair.prefix { $0 != "=" }
       guard seen.insert(name).inserted else { throw Problem("says `\(name)` twice") }
-      guard let value = Self.decoded(pair.dropFirst(name.count + 1)), !value.isEmpty else {
+      guard let value = pair.dropFirst(name.count + 1).percentDecoded(), !value.isEmpty else {
         throw Problem("has no value for one of its parameters")
       }
       switch name {
@@ -194,28 +194,6 @@ public struct RedisAddress: Sendable, Hashable {
     } else if seen.contains("sentinel_user") {
       throw Problem("has `sentinel_user` without `sentinel_password`")
     }
-  }
-
-  /// Percent-decoded (RFC 3986, section 2.1); nil where that cannot be done.
-  private static func decoded(_ text: Substring) -> String? {
-    func digit(_ byte: UInt8) -> UInt8? {
-      switch byte {
-      case 0x30...0x39: byte - 0x30
-      case 0x41...0x46, 0x61...0x66: (byte | 0x20) - 0x57
-      default: nil
-      }
-    }
-    var bytes: [UInt8] = []
-    var left = Array(text.utf8)[...]
-    while let byte = left.popFirst() {
-      guard byte == UInt8(ascii: "%") else {
-        bytes.append(byte)
-        continue
-      }
-      guard let high = left.popFirst().flatMap(digit), let low = left.popFirst().flatMap(digit) else { return nil }
-      bytes.append(high << 4 | low)
-    }
-    return String(validating: bytes, as: UTF8.self)
   }
 }
 

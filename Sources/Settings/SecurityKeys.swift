@@ -3,13 +3,12 @@ import Base
 /// The keys of `security`.
 enum SecurityKeys {
   static let security: [Field<SecuritySettings>] = [
-    .section(
-      "mtls", "Certificates between the roles.",
-      [
-        .later("enabled", false), .later("cert_dir", ""), .later("server_cert", ""), .later("server_key", ""),
-        .later("ca_cert", ""), .later("client_cert", ""), .later("client_key", ""), .later("min_version", "1.3"),
-        .later("client_auth", "require"),
-      ]),
+    .section("mtls", \.mtls, "Certificates between the roles: TLS 1.3, both sides.", ClusterKeys.mtls),
+    .key(
+      "state_keys", \.stateKeys,
+      .list(of: stateKey, "list of secrets of 32 characters or more", count: 0...4, distinct: true),
+      "What encrypts the state of live calls in the store: the first encrypts, all decrypt. Needed where `runtime.state_store` is not `memory`."
+    ),
     .section(
       "api", "The REST API.",
       [
@@ -80,6 +79,16 @@ enum SecurityKeys {
         of: .choice(), "list of " + Role.allCases.map { "`\($0.rawValue)`" }.joined(separator: ", "),
         count: 1...Role.allCases.count, distinct: true), ""),
   ]
+
+  private static let stateKey = Codec<Secret>(
+    kind: "secret",
+    read: { node, decoding in
+      guard let text = decoding.scalar(node, expected: "a text") else { return nil }
+      guard text.utf8.count >= 32 else {
+        return decoding.fail(node, "a key has 32 or more characters", hint: "openssl rand -hex 32")
+      }
+      return Secret(text)
+    }, show: { .string($0.description) })
 
   /// A secret alone, or a mapping.
   private static let token = Codec<SecuritySettings.APIToken>(

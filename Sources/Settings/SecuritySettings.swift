@@ -4,6 +4,9 @@ import Base
 public struct SecuritySettings: Sendable, Hashable {
   /// `security.api.tokens`: tokens beside those of the database; empty: the gateway makes one at its start and prints it.
   public var apiTokens: [APIToken] = []
+  public var mtls = MutualTLSSettings()
+  /// `security.state_keys`: what encrypts the state of live calls; the first encrypts, all decrypt.
+  public var stateKeys: [Secret] = []
   public var jwt = JWT()
   public var rateLimit = RateLimit()
   /// `security.audit.enabled`.

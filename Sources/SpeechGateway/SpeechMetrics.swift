@@ -24,6 +24,19 @@ public protocol SpeechMetrics: Sendable {
   func requestEnded(_ operation: SpeechOperation, _ outcome: SpeechRequestOutcome, audioSeconds: Double)
   /// `vg_speech_api_streams_active`: streams of sound that are open now.
   func streamsActive(_ count: Int)
+  /// `vg_sessions_resumed_total{role="speech",outcome}`: a call has come from a process that is no more.
+  func sessionResumed(_ outcome: SpeechResumption)
+}
+
+extension SpeechMetrics {
+  public func sessionResumed(_ outcome: SpeechResumption) {}
+}
+
+/// The `outcome` label of `vg_sessions_resumed_total`.
+public enum SpeechResumption: String, Sendable, CaseIterable {
+  case resumed
+  /// The predecessor's state could not be read.
+  case failed
 }
 
 /// The `operation` label of what counts the speech API.

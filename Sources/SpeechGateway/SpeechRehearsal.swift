@@ -2,6 +2,7 @@ import Audio
 import Base
 import CallLink
 import Logging
+import Storage
 import Turns
 
 /// Speech without a call: what a caller says goes through a voice, the telephone's codec, the voice detector, the endpointer and
@@ -27,16 +28,18 @@ public final class SpeechRehearsal: Sendable {
   private let maker: PromptMaker
 
   /// Loads models. Takes up to half a second.
+  /// - Parameter sounds: see ``SpeechService``.
   /// - Throws: ``SpeechSetupError`` where a model is missing or unreadable.
   public init(
-    configuration: SpeechGatewayConfiguration, logger: Logger = Logger(label: "parley.speech")
+    configuration: SpeechGatewayConfiguration, sounds: ObjectShelf? = nil,
+    logger: Logger = Logger(label: "parley.speech")
   ) throws(SpeechSetupError) {
     self.configuration = configuration
     engine = SpeechCheck.voiceEngine(configuration, logger: logger)
     recognizer = try PocketSphinxRecognizer(model: configuration.pocketSphinxModel, workers: 1, logger: logger)
     maker = PromptMaker(
       synthesizer: try FliteSynthesizer(voice: configuration.voice), cacheBytes: 64 << 20,
-      audioRoot: configuration.audioRoot, threads: 1)
+      audioRoot: configuration.audioRoot, sounds: sounds, threads: 1)
   }
 
   deinit { shutdown() }

@@ -5,6 +5,7 @@ import Base
 import CallLink
 import Logging
 import NIOConcurrencyHelpers
+import Storage
 
 /// The speech role: one for the process, a pipeline for every call that media opens.
 public final class SpeechService: SpeechHop {
@@ -17,29 +18,31 @@ public final class SpeechService: SpeechHop {
   /// Threads that make prompts.
   private static let promptThreads = 2
 
-  private let configuration: SpeechGatewayConfiguration
+  let configuration: SpeechGatewayConfiguration
   private let runtime: any RuntimeHop
-  private let recognizer: any Recognizer
+  let recognizer: any Recognizer
   /// The recogniser where it is our own, to be stopped with the service.
   private let ownRecognizer: PocketSphinxRecognizer?
-  private let maker: PromptMaker
+  let maker: PromptMaker
   private let ownDesk: Desk
-  private let metrics: any SpeechMetrics
-  private let logger: Logger
-  private let now: @Sendable () -> Instant
-  private let engine: VoiceDetector.Engine
-  private let workers: WorkerThreads<CallSpeech>
-  private let calls = NIOLockedValueBox<[SessionID: CallSpeech]>([:])
+  let metrics: any SpeechMetrics
+  let logger: Logger
+  let now: @Sendable () -> Instant
+  let engine: VoiceDetector.Engine
+  let workers: WorkerThreads<CallSpeech>
+  let calls = NIOLockedValueBox<[SessionID: CallSpeech]>([:])
 
   /// Loads models and starts the workers. Takes up to half a second.
   /// - Parameters:
   ///   - recognizer: nil for the embedded PocketSphinx.
   ///   - synthesizer: nil for the embedded Flite.
+  ///   - sounds: where `play_audio` finds its sounds; nil: below ``SpeechGatewayConfiguration/audioRoot``.
   ///   - now: the clock; tests pass their own.
   /// - Throws: ``SpeechSetupError`` where a model is missing or unreadable.
   public init(
     configuration: SpeechGatewayConfiguration, runtime: any RuntimeHop, recognizer: (any Recognizer)? = nil,
-    synthesizer: (any Synthesizer)? = nil, metrics: any SpeechMetrics = NoSpeechMetrics(),
+    synthesizer: (any Synthesizer)? = nil, sounds: ObjectShelf? = nil,
+    metrics: any SpeechMetrics = NoSpeechMetrics(),
     logger: Logger = Logger(label: "parley.speech"), now: @escaping @Sendable () -> Instant = Instant.monotonic
   ) throws(SpeechSetupError) {
     self.configuration = configuration
@@ -65,7 +68,8 @@ public final class SpeechService: SpeechHop {
     // 4 GiB at most: more is a slip of the pen.
     let cacheBytes = min(4096, max(0, configuration.cacheMB)) << 20
     maker = PromptMaker(
-      synthesizer: voice, cacheBytes: cacheBytes, audioRoot: configuration.audioRoot, threads: Self.promptThreads)
+      synthesizer: voice, cacheBytes: cacheBytes, audioRoot: configuration.audioRoot, sounds: sounds,
+      threads: Self.promptThreads)
     workers = WorkerThreads(count: Self.pipelineThreads, niceness: 2, limit: Self.maxScheduledCalls) { next in
       while let call = next({ _ in false }) { call.run() }
     }
@@ -76,26 +80,39 @@ public final class SpeechService: SpeechHop {
 
   /// Opens one call's pipeline, and the runtime's session behind it. Returns at once.
   public func open(_ call: CallInfo, media: any MediaSide) -> any SpeechSide {
-    let now = self.now
     let workers = self.workers
     let speech = CallSpeech(now: now) { _ = workers.submit($0) }
-    let session = call.session
-    let sink = ClosureSink<RuntimeToSpeech> { [weak speech] in speech?.post(.runtime($0.message, at: now())) }
-    var logger = self.logger
-    logger[metadataKey: "session_id"] = "\(session)"
-    let around = CallPipeline.Surroundings(
-      configuration: configuration, recognizer: recognizer, maker: maker, metrics: metrics, logger: logger, now: now,
-      post: { [weak speech] in speech?.post($0) }, isOpen: { [weak speech] in speech?.isOpen ?? false },
-      ended: { [weak self] in self?.closed(session) })
-    calls.withLockedValue { $0[session] = speech }
-    let runtimeSide = runtime.open(call, speech: sink)
+    let around = surroundings(of: speech, call.session)
+    calls.withLockedValue { $0[call.session] = speech }
+    let runtimeSide = runtime.open(call, speech: speech.fromRuntime)
     speech.start(
       CallPipeline(detector: VoiceDetector(engine), media: media, runtime: runtimeSide, around: around))
     return speech
   }
 
-  private func closed(_ session: SessionID) {
-    guard let speech = calls.withLockedValue({ $0.removeValue(forKey: session) }) else { return }
+  /// What a call's pipeline needs of the process.
+  func surroundings(of speech: CallSpeech, _ session: SessionID) -> CallPipeline.Surroundings {
+    var logger = self.logger
+    logger[metadataKey: "session_id"] = "\(session)"
+    return CallPipeline.Surroundings(
+      configuration: configuration, recognizer: recognizer, maker: maker, metrics: metrics, logger: logger, now: now,
+      post: { [weak speech] in speech?.post($0) }, isOpen: { [weak speech] in speech?.isOpen ?? false },
+      delivered: { [weak speech] in speech?.deliveredSamples ?? 0 },
+      ended: { [weak self, weak speech] in if let speech { self?.closed(speech, session) } })
+  }
+
+  /// - Returns: false where another has the call already.
+  @discardableResult
+  func forget(_ speech: CallSpeech, _ session: SessionID) -> Bool {
+    calls.withLockedValue { calls in
+      guard calls[session] === speech else { return false }
+      calls[session] = nil
+      return true
+    }
+  }
+
+  private func closed(_ speech: CallSpeech, _ session: SessionID) {
+    guard forget(speech, session) else { return }
     let dropped = speech.droppedSamples
     if dropped > 0 { metrics.audioDropped(samples: dropped) }
   }

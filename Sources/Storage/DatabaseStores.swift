@@ -50,7 +50,6 @@ public struct DatabaseStores: Sendable {
         let ended = try file.database.writeNow { database in
           let open = try SessionRows.openSessions(database)
           try SessionRows.end(open, nowMs: nowMs, database)
-          try database.run("DELETE FROM snapshots")
           return open.count
         }
         if ended > 0 {

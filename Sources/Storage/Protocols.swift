@@ -6,6 +6,13 @@ import Base
 public protocol EventLog: Sendable {
   /// Queues one event; subscribers see it after it is durable.
   func append(_ event: SessionEvent)
+  /// The same for an event that may be in the log already: whoever goes on with another process's session does not know how
+  /// much of what that one had queued was written. It is there once.
+  func appendAgain(_ event: SessionEvent)
+  /// Writes that were queued since the store was opened. With ``finishedWrites`` it says whether one is durable.
+  var queuedWrites: Int { get }
+  /// What was queued when ``queuedWrites`` was at most this is durable, or was given up.
+  var finishedWrites: Int { get }
   /// A session's events after `sequence`, in order. An event whose row is damaged comes with the only field
   /// ``SessionEvent/damaged``, so that one bad row hides no other.
   /// - Parameter tenant: nothing where the session is another tenant's; nil: whoever's, for the gateway itself.
@@ -123,31 +130,10 @@ public protocol SessionDirectory: Sendable {
   func sessions(_ query: SessionQuery) async throws -> [SessionSummary]
 }
 
-/// A machine's whole state at one point of its session's record.
-public struct SessionSnapshot: Sendable, Hashable {
-  public var session: SessionID
-  /// The last event that the state has seen: a restart replays what comes after it.
-  public var sequence: Int64
-  /// Opaque to the store.
-  public var data: [UInt8]
-
-  public init(session: SessionID, sequence: Int64, data: [UInt8]) {
-    self.session = session
-    self.sequence = sequence
-    self.data = data
-  }
-}
-
-/// Event-sourced sessions: an append-only record of each, its latest snapshot, and which sessions there are.
+/// Event-sourced sessions: an append-only record of each, and which sessions there are.
 public protocol SessionStore: EventLog, SessionDirectory {
-  /// Keeps a snapshot in the place of the session's older one. Queued and ordered like ``EventLog/append(_:)``: it is never
-  /// durable before the events it has seen. Gone when the session has ended. One that is larger than
-  /// ``StorageLimits/snapshotBytes`` is not kept, which is counted and said in the log.
-  func putSnapshot(_ session: SessionID, sequence: Int64, data: [UInt8])
-  /// The latest snapshot; nil where there is none, or where it is damaged (the record is enough then).
-  func snapshot(of session: SessionID) async throws -> SessionSnapshot?
   /// Sessions of every tenant that have not ended, oldest first: after a start, those that the last process left.
   func openSessions() async throws -> [SessionSummary]
-  /// Events, summaries and snapshots that could not be kept since the store was opened.
+  /// Events and summaries that could not be kept since the store was opened.
   var lostWrites: Int { get }
 }

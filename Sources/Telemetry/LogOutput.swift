@@ -35,7 +35,7 @@ public enum LogOutput {
   }
 }
 
-/// One line per message: `time`, `level`, `message`, `label`, then the metadata.
+/// One line per message: `time`, `level`, `message`, `label`, then the metadata, and `trace_id` where the session has a trace.
 public struct LineLogHandler: LogHandler {
   public var logLevel: Logger.Level
   public var metadata: Logger.Metadata = [:]
@@ -43,13 +43,18 @@ public struct LineLogHandler: LogHandler {
   private let label: String
   private let format: ObservabilitySettings.LogSettings.Format
   private let redactor: Redactor
+  private let traces: TraceDirectory
   private let write: @Sendable ([UInt8]) -> Void
 
-  /// - Parameter write: takes one whole line with its newline; called on the thread that logs.
+  /// - Parameters:
+  ///   - traces: a line that names a `session_id` gets the `trace_id` that is known for it.
+  ///   - write: takes one whole line with its newline; called on the thread that logs.
   public init(
     label: String, level: Logger.Level, format: ObservabilitySettings.LogSettings.Format,
-    redactor: Redactor = Redactor([]), write: @escaping @Sendable ([UInt8]) -> Void
+    redactor: Redactor = Redactor([]), traces: TraceDirectory = .shared,
+    write: @escaping @Sendable ([UInt8]) -> Void
   ) {
+    self.traces = traces
     self.label = label
     logLevel = level
     self.format = format
@@ -67,6 +72,9 @@ public struct LineLogHandler: LogHandler {
     if let provided = metadataProvider?.get() { all.merge(provided) { _, new in new } }
     if let own = event.metadata { all.merge(own) { _, new in new } }
     if let error = event.error { all["error"] = "\(error)" }
+    if all["trace_id"] == nil, let session = all["session_id"], let trace = traces.trace(of: session.description) {
+      all["trace_id"] = .string(trace)
+    }
     let time = Timestamp.text(unixMilliseconds: WallClock.nowMilliseconds())
     var line: [UInt8] = []
     switch format {

@@ -34,15 +34,22 @@ public final class MetricsRegistry: Sendable {
     register(HistogramFamily(name: name, help: help, labels: labels, buckets: buckets))
   }
 
-  /// The Prometheus text format, version 0.0.4, families in the order of their names.
-  public func exposition() -> String {
-    var out = ""
+  /// All metrics as text, families in the order of their names.
+  public func exposition(_ format: ExpositionFormat = .prometheus) -> String {
+    var out = Exposition(format)
     let families = families.withLockedValue { $0 }
     for family in families.sorted(by: { $0.name < $1.name }) {
-      out += "# HELP \(family.name) \(escape(family.help, quotes: false))\n# TYPE \(family.name) \(family.kind)\n"
+      out.begin(family.name, family.kind, family.help)
       family.write(to: &out)
     }
-    return out
+    return out.finish()
+  }
+
+  /// Every metric there is, in the order of their names: what documents and dashboards are checked against.
+  public var descriptions: [MetricDescription] {
+    families.withLockedValue { $0 }.map {
+      MetricDescription(name: $0.name, kind: $0.kind.rawValue, labels: $0.labels, help: $0.help)
+    }.sorted { $0.name < $1.name }
   }
 
   @discardableResult
@@ -55,12 +62,24 @@ public final class MetricsRegistry: Sendable {
   }
 }
 
+/// What one metric is.
+public struct MetricDescription: Sendable, Hashable {
+  public var name: String
+  /// `counter`, `gauge` or `histogram`.
+  public var kind: String
+  public var labels: [String]
+  public var help: String
+}
+
+enum MetricKind: String { case counter, gauge, histogram }
+
 /// All series of one metric.
 protocol MetricFamily: Sendable {
   var name: String { get }
   var help: String { get }
-  var kind: String { get }
-  func write(to out: inout String)
+  var kind: MetricKind { get }
+  var labels: [String] { get }
+  func write(to out: inout Exposition)
 }
 
 /// The series of one family by their label values.
@@ -93,12 +112,6 @@ final class SeriesTable<Series: Sendable>: Sendable {
   func all() -> [(labels: [String], series: Series)] {
     table.withLockedValue { $0.map { ($0.key, $0.value) } }.sorted { $0.0.lexicographicallyPrecedes($1.0) }
   }
-
-  func text(_ values: [String], extra: (String, String)? = nil) -> String {
-    var pairs = zip(labels, values).map { "\($0)=\"\(escape($1, quotes: true))\"" }
-    if let extra { pairs.append("\(extra.0)=\"\(extra.1)\"") }
-    return pairs.isEmpty ? "" : "{" + pairs.joined(separator: ",") + "}"
-  }
 }
 
 // MARK: Counters
@@ -121,7 +134,8 @@ public final class Counter: Sendable {
 /// The counters of one name.
 public final class CounterFamily: MetricFamily {
   let name: String, help: String
-  let kind = "counter"
+  let kind = MetricKind.counter
+  var labels: [String] { table.labels }
   private let table: SeriesTable<Counter>
 
   init(name: String, help: String, labels: [String]) {
@@ -136,8 +150,8 @@ public final class CounterFamily: MetricFamily {
   /// Adds to the only counter of a family without labels.
   public func add(_ count: Int = 1) { table.series([]).add(count) }
 
-  func write(to out: inout String) {
-    for (values, counter) in table.all() { out += "\(name)\(table.text(values)) \(counter.count)\n" }
+  func write(to out: inout Exposition) {
+    for (values, counter) in table.all() { out.sample(name, labels, values, Double(counter.count)) }
   }
 }
 
@@ -169,7 +183,8 @@ public final class Gauge: Sendable {
 /// The gauges of one name.
 public final class GaugeFamily: MetricFamily {
   let name: String, help: String
-  let kind = "gauge"
+  let kind = MetricKind.gauge
+  var labels: [String] { table.labels }
   private let table: SeriesTable<Gauge>
 
   init(name: String, help: String, labels: [String]) {
@@ -186,15 +201,15 @@ public final class GaugeFamily: MetricFamily {
   public func set(_ value: Int) { table.series([]).set(value) }
   public func add(_ change: Double) { table.series([]).add(change) }
 
-  func write(to out: inout String) {
-    for (values, gauge) in table.all() { out += "\(name)\(table.text(values)) \(number(gauge.value))\n" }
+  func write(to out: inout Exposition) {
+    for (values, gauge) in table.all() { out.sample(name, labels, values, gauge.value) }
   }
 }
 
 /// A gauge without labels that is read when it is shown.
 final class ReadGauge: MetricFamily {
   let name: String, help: String
-  let kind = "gauge"
+  let kind = MetricKind.gauge
   private let read: @Sendable () -> Double
 
   init(name: String, help: String, read: @escaping @Sendable () -> Double) {
@@ -203,18 +218,30 @@ final class ReadGauge: MetricFamily {
     self.read = read
   }
 
-  func write(to out: inout String) { out += "\(name) \(number(read()))\n" }
+  var labels: [String] { [] }
+
+  func write(to out: inout Exposition) { out.sample(name, [], [], read()) }
 }
 
 // MARK: Histograms
 
-/// One histogram. Observing is a search in a short list and two atomic additions.
+/// One histogram. Observing is a search in a short list and two atomic additions; naming a trace beside it takes a lock.
 public final class Histogram: Sendable {
   let buckets: [Double]
   private let cells: [Cell]
   private let total = Gauge()
 
-  private final class Cell: Sendable { let count = Atomic<UInt64>(0) }
+  /// One value of a bucket and the trace in which it was measured (OpenMetrics 1.0, "Exemplars").
+  struct Exemplar: Sendable {
+    var trace: String
+    var value: Double
+    var unixMs: Int64
+  }
+
+  private final class Cell: Sendable {
+    let count = Atomic<UInt64>(0)
+    let exemplar = NIOLockedValueBox<Exemplar?>(nil)
+  }
 
   init(buckets: [Double]) {
     self.buckets = buckets
@@ -222,11 +249,15 @@ public final class Histogram: Sendable {
   }
 
   /// Takes one value; what is not a finite number is left out.
-  public func observe(_ value: Double) {
+  /// - Parameter trace: where it was measured, for whoever wants to look at such a one; the newest of each bucket is kept.
+  public func observe(_ value: Double, trace: String? = nil) {
     guard value.isFinite else { return }
-    let at = buckets.firstIndex { value <= $0 } ?? buckets.count
-    cells[at].count.wrappingAdd(1, ordering: .relaxed)
+    let cell = cells[buckets.firstIndex { value <= $0 } ?? buckets.count]
+    cell.count.wrappingAdd(1, ordering: .relaxed)
     total.add(value)
+    guard let trace else { return }
+    let exemplar = Exemplar(trace: trace, value: value, unixMs: WallClock.nowMilliseconds())
+    cell.exemplar.withLockedValue { $0 = exemplar }
   }
 
   /// Takes one duration, in seconds.
@@ -243,6 +274,8 @@ public final class Histogram: Sendable {
       return sum
     }
   }
+  /// One for each of ``cumulative``.
+  var exemplars: [Exemplar?] { cells.map { $0.exemplar.withLockedValue { $0 } } }
   /// How many values were taken, and their sum.
   public var count: UInt64 { cumulative.last ?? 0 }
   public var sum: Double { total.value }
@@ -251,7 +284,8 @@ public final class Histogram: Sendable {
 /// The histograms of one name.
 public final class HistogramFamily: MetricFamily {
   let name: String, help: String
-  let kind = "histogram"
+  let kind = MetricKind.histogram
+  var labels: [String] { table.labels }
   private let table: SeriesTable<Histogram>
 
   init(name: String, help: String, labels: [String], buckets: [Double]) {
@@ -268,36 +302,7 @@ public final class HistogramFamily: MetricFamily {
   public func observe(_ value: Double) { table.series([]).observe(value) }
   public func observe(_ value: Duration) { table.series([]).observe(value) }
 
-  func write(to out: inout String) {
-    for (values, histogram) in table.all() {
-      // Read once, so that the buckets and the count of one answer agree.
-      let cumulative = histogram.cumulative
-      for (bound, count) in zip(histogram.buckets.map(number) + ["+Inf"], cumulative) {
-        out += "\(name)_bucket\(table.text(values, extra: ("le", bound))) \(count)\n"
-      }
-      out += "\(name)_sum\(table.text(values)) \(number(histogram.sum))\n"
-      out += "\(name)_count\(table.text(values)) \(cumulative.last ?? 0)\n"
-    }
+  func write(to out: inout Exposition) {
+    for (values, histogram) in table.all() { out.histogram(name, labels, values, histogram) }
   }
-}
-
-// MARK: Text
-
-private func number(_ value: Double) -> String {
-  if value.isNaN { return "NaN" }
-  if value.isInfinite { return value < 0 ? "-Inf" : "+Inf" }
-  return Int64(exactly: value).map { String($0) } ?? "\(value)"
-}
-
-private func escape(_ text: String, quotes: Bool) -> String {
-  var out = ""
-  for scalar in text.unicodeScalars {
-    switch scalar {
-    case "\\": out += "\\\\"
-    case "\n": out += "\\n"
-    case "\"" where quotes: out += "\\\""
-    default: out.unicodeScalars.append(scalar)
-    }
-  }
-  return out
 }

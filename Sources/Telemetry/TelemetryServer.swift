@@ -11,14 +11,15 @@ import NIOPosix
   import Musl
 #endif
 
-/// The small HTTP server that every role has: `/metrics`, `/livez`, `/readyz`, `/startupz`. No authentication, no bodies.
+/// The small HTTP server that every role has: `/metrics`, `/livez`, `/readyz` (`?verbose` lists every condition), `/startupz`. No
+/// authentication, no bodies.
 public final class TelemetryServer: Sendable {
   /// Why the server could not start: one sentence that names address and port.
   public struct StartError: Error, Sendable, CustomStringConvertible {
     public var description: String
   }
 
-  /// Open connections; Prometheus and the kubelet need a handful.
+  /// Open connections; Prometheus and the kubelet need a handful. One more takes the place of the idlest.
   public static let connectionLimit = 64
   /// A connection without a request for this long is closed.
   public static let idleTimeout: TimeAmount = .seconds(60)
@@ -52,22 +53,22 @@ public final class TelemetryServer: Sendable {
   /// Listens; returns the bound port.
   @discardableResult
   public func start() async throws(StartError) -> Int {
-    let open = NIOLockedValueBox(0)
+    let seats = NIOLockedValueBox(ConnectionSeats<any Channel>(limit: Self.connectionLimit))
     let bootstrap = ServerBootstrap(group: group)
       .serverChannelOption(.backlog, value: 64)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
       .childChannelInitializer { [registry, health, metricsPath] channel in
-        let isOver = open.withLockedValue { count in
-          count += 1
-          return count > Self.connectionLimit
-        }
-        channel.closeFuture.whenComplete { _ in open.withLockedValue { $0 -= 1 } }
-        if isOver { return channel.close() }
+        let (seat, evicted) = seats.withLockedValue { $0.take(channel) }
+        evicted?.close(promise: nil)
+        channel.closeFuture.whenComplete { _ in seats.withLockedValue { $0.leave(seat) } }
         return channel.eventLoop.makeCompletedFuture {
           let pipeline = channel.pipeline.syncOperations
           try pipeline.addHandler(IdleStateHandler(readTimeout: Self.idleTimeout))
           try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
-          try pipeline.addHandler(TelemetryHandler(metricsPath: metricsPath, registry: registry, health: health))
+          try pipeline.addHandler(
+            TelemetryHandler(metricsPath: metricsPath, registry: registry, health: health) {
+              seats.withLockedValue { $0.used(seat) }
+            })
         }
       }
     do {
@@ -97,12 +98,15 @@ private final class TelemetryHandler: ChannelInboundHandler {
   private let metricsPath: String?
   private let registry: MetricsRegistry
   private let health: HealthState
+  private let asked: () -> Void
   private var head: HTTPRequestHead?
 
-  init(metricsPath: String?, registry: MetricsRegistry, health: HealthState) {
+  /// - Parameter asked: told of every whole request.
+  init(metricsPath: String?, registry: MetricsRegistry, health: HealthState, asked: @escaping () -> Void) {
     self.metricsPath = metricsPath
     self.registry = registry
     self.health = health
+    self.asked = asked
   }
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -112,6 +116,7 @@ private final class TelemetryHandler: ChannelInboundHandler {
     case .end:
       guard let head else { return }
       self.head = nil
+      asked()
       answer(head, context)
     }
   }
@@ -127,7 +132,9 @@ private final class TelemetryHandler: ChannelInboundHandler {
   func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 
   private func answer(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
-    let path = head.uri.split(separator: "?", maxSplits: 1).first.map { String($0) } ?? "/"
+    let parts = head.uri.split(separator: "?", maxSplits: 1)
+    let path = parts.first.map { String($0) } ?? "/"
+    let query = parts.count > 1 ? parts[1].split(separator: "&") : []
     var status = HTTPResponseStatus.ok
     var body: String
     var type = "text/plain; charset=utf-8"
@@ -137,12 +144,14 @@ private final class TelemetryHandler: ChannelInboundHandler {
       status = health.isStarted ? .ok : .serviceUnavailable
       body = health.isStarted ? "ok\n" : "start: not complete\n"
     case "/readyz":
-      let reasons = health.notReady
-      status = reasons.isEmpty ? .ok : .serviceUnavailable
-      body = reasons.isEmpty ? "ok\n" : reasons.joined(separator: "\n") + "\n"
+      let isVerbose = query.contains { $0 == "verbose" || $0.hasPrefix("verbose=") }
+      let answer = health.readiness(isVerbose: isVerbose)
+      status = answer.isReady ? .ok : .serviceUnavailable
+      body = answer.text
     case let other where other == metricsPath:
-      body = registry.exposition()
-      type = "text/plain; version=0.0.4; charset=utf-8"
+      let format = ExpositionFormat(accept: head.headers["Accept"])
+      body = registry.exposition(format)
+      type = format.contentType
     default:
       status = .notFound
       body = "not found\n"
@@ -158,6 +167,7 @@ private final class TelemetryHandler: ChannelInboundHandler {
     response.headers.add(name: "Content-Type", value: type)
     response.headers.add(name: "Content-Length", value: String(buffer.readableBytes))
     response.headers.add(name: "Cache-Control", value: "no-store")
+    if path == metricsPath { response.headers.add(name: "Vary", value: "Accept") }
     if status == .methodNotAllowed { response.headers.add(name: "Allow", value: "GET, HEAD") }
     let keepAlive = head.isKeepAlive
     if !keepAlive { response.headers.add(name: "Connection", value: "close") }

@@ -9,6 +9,8 @@ public struct VoiceMetrics: Sendable {
   public static let unitBuckets = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
   /// Milliseconds.
   public static let jitterBuckets: [Double] = [1, 2, 5, 10, 20, 40, 80, 160, 320]
+  /// Mean opinion scores, 1 to 4.5.
+  public static let opinionBuckets = [1, 1.5, 2, 2.5, 3, 3.5, 3.8, 4, 4.2, 4.5]
   /// Seconds: a late tick is an audible fault from 20 ms on.
   public static let lagBuckets = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5]
 
@@ -23,6 +25,8 @@ public struct VoiceMetrics: Sendable {
   public let turnLatency: HistogramFamily
   public let callCapacity: GaugeFamily
   public let draining: GaugeFamily
+  public let sessionsResumed: CounterFamily
+  public let hopBreaks: CounterFamily
   public let dialogReloads: CounterFamily
   public let dialogs: GaugeFamily
 
@@ -44,6 +48,7 @@ public struct VoiceMetrics: Sendable {
   public let rtpPacketsLost: CounterFamily
   public let rtpPacketsRejected: CounterFamily
   public let rtpJitter: HistogramFamily
+  public let mos: HistogramFamily
   public let sipRequests: CounterFamily
   public let audioBufferUnderruns: CounterFamily
   public let eventLoopLag: HistogramFamily
@@ -57,6 +62,13 @@ public struct VoiceMetrics: Sendable {
   public let integrationLatency: HistogramFamily
   public let integrationRetries: CounterFamily
   public let integrationCircuitBreaker: GaugeFamily
+
+  // The object store.
+  public let objectRequests: CounterFamily
+
+  // Traces.
+  public let traceSpansExported: CounterFamily
+  public let traceSpansDropped: CounterFamily
 
   public init(_ registry: MetricsRegistry = MetricsRegistry()) {
     self.registry = registry
@@ -73,6 +85,11 @@ public struct VoiceMetrics: Sendable {
       labels: ["stage"], buckets: latency)
     callCapacity = registry.gauge("vg_call_capacity", "Calls that may be live at once.")
     draining = registry.gauge("vg_draining", "1 while new calls are refused because the process is stopping.")
+    sessionsResumed = registry.counter(
+      "vg_sessions_resumed_total", "Calls that went on in another process or over a new hop, by role and outcome.",
+      labels: ["role", "outcome"])
+    hopBreaks = registry.counter(
+      "vg_hop_breaks_total", "Transports of calls to the next role that were lost.", labels: ["hop"])
     dialogReloads = registry.counter(
       "vg_dialog_reloads_total", "Files of dialogs that were read anew, by outcome.", labels: ["outcome"])
     dialogs = registry.gauge(
@@ -105,6 +122,9 @@ public struct VoiceMetrics: Sendable {
       "vg_rtp_packets_rejected_total", "Packets dropped on the media ports, by reason.", labels: ["reason"])
     rtpJitter = registry.histogram(
       "vg_rtp_jitter_ms", "Interarrival jitter of a leg (RFC 3550), in milliseconds.", buckets: Self.jitterBuckets)
+    mos = registry.histogram(
+      "vg_mos", "How a leg's audio arrives, every five seconds: an estimate by the E-model, 1 (bad) to 4.5.",
+      buckets: Self.opinionBuckets)
     sipRequests = registry.counter(
       "vg_sip_requests_total", "SIP requests of peers, by the final answer; 0: not answered.",
       labels: ["method", "status"])
@@ -129,6 +149,16 @@ public struct VoiceMetrics: Sendable {
     integrationCircuitBreaker = registry.gauge(
       "vg_integration_circuit_breaker", "Whether a service is left alone: 0 closed, 1 open, 2 half open.",
       labels: ["service"])
+
+    objectRequests = registry.counter(
+      "vg_object_requests_total", "Requests to the bucket of storage.objects, by outcome.",
+      labels: ["operation", "outcome"])
+
+    traceSpansExported = registry.counter("vg_trace_spans_exported_total", "Spans that the collector has taken.")
+    traceSpansDropped = registry.counter(
+      "vg_trace_spans_dropped_total",
+      "Spans that were lost: queue_full, rejected by the collector, not_delivered after all attempts.",
+      labels: ["reason"])
 
     let start = Instant.monotonic()
     registry.gauge("vg_uptime_seconds", "Since the process started.") {

@@ -10,25 +10,8 @@ public struct Endpointer: Sendable {
 
   private static let samplesPerMs: Int64 = 16
 
-  private enum Phase: Sendable {
-    case idle
-    /// Speech has been heard, too little so far to be a turn.
-    case suspected(Voice)
-    case turn(Voice)
-  }
-
-  /// A stretch of speech with its pauses.
-  private struct Voice: Sendable {
-    var onset: Int64
-    /// One past the last frame that counts as speech.
-    var end: Int64
-    /// The caller pauses: the last frame was silence, and none since has reached the threshold.
-    var isPausing = false
-    /// Recognition asked for more words in this pause.
-    var wantsMore = false
-    var hasCandidate = false
-    var interrupted = false
-  }
+  private typealias Phase = TurnMemory.Phase
+  private typealias Voice = TurnMemory.Voice
 
   private var phase = Phase.idle
   private var listening = Listening()
@@ -48,6 +31,46 @@ public struct Endpointer: Sendable {
   public init(settings: TurnSettings = TurnSettings()) {
     self.settings = settings
     minSilenceMs = settings.minSilenceMs
+  }
+
+  /// Goes on where another endpointer was. What the recogniser was asked there is asked again: a pause becomes a candidate
+  /// anew.
+  public init(settings: TurnSettings = TurnSettings(), resuming memory: TurnMemory) {
+    self.settings = settings
+    phase = memory.phase
+    if case .turn(var voice) = memory.phase {
+      voice.hasCandidate = false
+      voice.wantsMore = false
+      phase = .turn(voice)
+    }
+    listening = memory.listening
+    minSilenceMs = memory.minSilenceMs
+    playback = memory.playback
+    isInterrupted = memory.isInterrupted
+    turn = memory.turn
+    revision = memory.revision
+    position = memory.position
+    segmentFloor = memory.segmentFloor
+  }
+
+  /// What another endpointer needs to go on with the frame at ``TurnMemory/position``.
+  public var memory: TurnMemory {
+    TurnMemory(
+      phase: phase, listening: listening, minSilenceMs: minSilenceMs, playback: playback, isInterrupted: isInterrupted,
+      turn: turn, revision: revision, position: position, segmentFloor: max(0, segmentFloor),
+      audioFrom: audioFrom)
+  }
+
+  /// The first sample that may become part of a segment.
+  private var audioFrom: Int64 {
+    switch phase {
+    case .idle:
+      return max(0, min(position, max(position - ms(settings.paddingMs + settings.detectorLagMs), segmentFloor)))
+    case .suspected(var voice):
+      carryOver(&voice)
+      return segmentStart(voice)
+    case .turn(let voice): return segmentStart(voice)
+    }
   }
 
   /// Feeds one input; the result is empty (and allocates nothing) for almost every frame.
@@ -239,10 +262,14 @@ public struct Endpointer: Sendable {
   /// ago to be an answer.
   private mutating func unmute() -> [EndpointerAction] {
     guard case .suspected(var voice) = phase else { return [] }
-    voice.onset = max(voice.onset, min(voice.end, position - ms(settings.maxCarryoverMs)))
+    carryOver(&voice)
     minSilenceMs = listening.minSilenceMs ?? settings.minSilenceMs
     phase = .suspected(voice)
     return suspect()
+  }
+
+  private func carryOver(_ voice: inout Voice) {
+    voice.onset = max(voice.onset, min(voice.end, position - ms(settings.maxCarryoverMs)))
   }
 
   /// Speech is of no interest any more: what had already stopped a prompt is a false start, the rest goes unnoticed.

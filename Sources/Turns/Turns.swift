@@ -28,6 +28,9 @@ public struct TurnSettings: Sendable, Hashable {
   /// How long ago what is heard now was spoken: a packet's length and the little that a jitter buffer holds at the least.
   /// An interruption is timed from the caller's mouth: for them the prompt goes on all that time.
   public var lineLagMs = 24
+  /// How much later than the last sound at the line's end a turn's speech is taken to end: the last frame of speech is whole
+  /// where the voice ends somewhere in it, the detector lets go late, and the line itself delays.
+  public var endLagMs: Int { 16 + detectorLagMs + lineLagMs }
   /// A turn that lasts longer is cut: nobody answers a prompt for half a minute, and the recogniser's memory is
   /// bounded.
   public var maxTurnMs = 30_000

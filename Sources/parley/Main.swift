@@ -13,7 +13,8 @@ struct Parley: AsyncParsableCommand {
     commandName: "parley", abstract: "A self-hosted voice gateway: SIP calls, speech, dialogs, hooks.",
     subcommands: [
       ServeCommand.self, CallCommand.self, DialogCommand.self, ReplayCommand.self, ConfigCommand.self,
-      MigrateCommand.self, DoctorCommand.self, TokenCommand.self, AuditCommand.self, VersionCommand.self,
+      MigrateCommand.self, DrainCommand.self, DoctorCommand.self, TokenCommand.self, AuditCommand.self,
+      VersionCommand.self,
     ])
 }
 

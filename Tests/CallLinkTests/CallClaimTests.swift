@@ -69,6 +69,28 @@ import Testing
     #expect(lease.deadline == nil)
   }
 
+  @Test func whatTheDirectoryHasForgottenIsClaimedAgainOnTheNeighboursWord() throws {
+    var lease = try held()
+    let now = start + .seconds(3)
+    lease.vouch(at: now)
+    let renewal = try #require(number(lease.timeout(at: now)))
+    let claim = lease.receive(.refused, to: renewal, at: now)
+    #expect(commands(claim) == [.claim(lease: length)])
+    #expect(lease.token == 7)
+    #expect(lease.receive(.granted(token: 9), to: try #require(number(claim)), at: now).isEmpty)
+    #expect(lease.token == 9)
+    #expect(lease.release() == HopParty(instance: "a", fence: 9))
+  }
+
+  @Test func whatAnotherHasTakenMeanwhileIsLeftToIt() throws {
+    var lease = try held()
+    let now = start + .seconds(3), other = HopParty(instance: "b", fence: 8)
+    lease.vouch(at: now)
+    let claim = lease.receive(.refused, to: try #require(number(lease.timeout(at: now))), at: now)
+    #expect(lease.receive(.heldBy(other), to: try #require(number(claim)), at: now) == [.stop(.heldBy(other))])
+    #expect(lease.token == nil)
+  }
+
   @Test func aCallIsTakenOnlyFromTheOwnerThatTheNeighbourHasLeft() throws {
     let left = HopParty(instance: "b", fence: 3)
     var lease = CallClaim(owner: "a", length: length, replaces: left)
@@ -95,19 +117,30 @@ import Testing
 
   @Test func orphansAreTakenOnlyAfterAWholeLeaseOfAnswers() {
     var watch = OrphanWatch(length: length)
-    var now = start
-    func answer(for seconds: Int) { for _ in 0..<seconds { now += .seconds(1); watch.answered(at: now) } }
+    var now = start, clock = Instant.zero + .seconds(1_000_000)
+    func pass(_ seconds: Int) { now += .seconds(seconds); clock += .seconds(seconds) }
+    func answer(for seconds: Int) {
+      for _ in 0..<seconds { pass(1); watch.answered(askedAt: now - .milliseconds(20), at: now, clock: clock) }
+    }
     answer(for: 9)
     #expect(!watch.mayClaim(at: now))
     answer(for: 1)
     #expect(watch.mayClaim(at: now))
     // The directory was away: every lease has run out, and every owner is about to renew.
-    now += .seconds(60)
+    pass(60)
     answer(for: 5)
     #expect(!watch.mayClaim(at: now))
     answer(for: 5)
     #expect(watch.mayClaim(at: now))
     watch.failed()
     #expect(!watch.mayClaim(at: now))
+    answer(for: 10)
+    #expect(watch.mayClaim(at: now))
+    // Its clock jumps: every lease has run out.
+    clock += .seconds(10)
+    answer(for: 1)
+    #expect(!watch.mayClaim(at: now))
+    answer(for: 9)
+    #expect(watch.mayClaim(at: now))
   }
 }

@@ -129,19 +129,6 @@ import Testing
     #expect(try await !bench.events().contains { $0.type == "call_answered" })
   }
 
-  @Test func aMissingMessageEndsTheCallInsteadOfGoingOnWithAHole() async throws {
-    let bench = Bench([try dialog(helpdesk)])
-    let call = bench.dial()
-    try await call.answer()
-    _ = try await call.speech.nextSay()
-    call.skip()
-    call.send(.speechStarted(atMs: 500))
-    await call.over()
-    let events = try await bench.events()
-    #expect(events.contains { $0.type == "error" && $0.text("code") == "hop_gap" })
-    #expect(events.last?.text("disposition") == "failed")
-  }
-
   @Test func whatIsSentIsNumberedWithoutGaps() async throws {
     let bench = Bench([try dialog(helpdesk)])
     let call = bench.dial()

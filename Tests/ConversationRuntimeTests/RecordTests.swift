@@ -150,37 +150,4 @@ import Testing
     let summary = try #require(try await bench.summary(call.session))
     #expect(!JSON.encode(.map(summary.variables)).contains("9876"))
   }
-
-  /// What the store keeps of a live call is enough to go on from, and holds no secret.
-  @Test func aLiveCallCanBeTakenUpFromItsSnapshot() async throws {
-    let machine = try dialog(helpdesk)
-    let bench = Bench([machine])
-    let call = bench.dial()
-    try await call.answer()
-    await call.hearOut(try await call.speech.nextSay())
-    await bench.service.settle(call.session)
-    let kept = try #require(try await bench.snapshot(of: call.session))
-    let facts = CallFacts(session: call.session, callerID: "4930123", calledNumber: "helpdesk")
-    var restored = try DialogSession(
-      restoring: try JSON.decode(kept.data), dialog: machine, call: facts)
-    // What came after it is in the record.
-    for line in try await bench.events().filter({ $0.sequence > kept.sequence }).map(RecordedLine.init) {
-      guard let input = try SessionJournal.input(from: line.entry) else { continue }
-      _ = restored.receive(input, at: Instant.zero + .milliseconds(line.entry.atMs), wallMs: 0)
-    }
-    #expect(restored.currentState == "start")
-    let at = try #require(restored.deadline)
-    let actions = restored.receive(.digit("1"), at: at, wallMs: 0)
-    #expect(
-      actions.contains { if case .say(let prompt) = $0 { prompt.source == .text("Type your PIN.") } else { false } })
-
-    call.send(.digit("1", durationMs: 100, atMs: 4_000))
-    await call.hearOut(try await call.speech.nextSay())
-    for digit in "9876" { call.send(.digit(digit, durationMs: 100, atMs: 6_000)) }
-    _ = try await call.speech.nextSay()
-    let later = String(decoding: try await bench.snapshot(of: call.session)?.data ?? [], as: UTF8.self)
-    #expect(!later.contains("9876"), "the snapshot holds the PIN")
-    await call.end()
-    #expect(try await bench.snapshot(of: call.session) == nil, "nothing is kept of a call that is over")
-  }
 }

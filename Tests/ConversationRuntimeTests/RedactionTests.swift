@@ -59,7 +59,6 @@ import Testing
     #expect(summary.variables["issue"] == "my printer is [card]")
     #expect(summary.callerID == "[phone]")
     #expect(summary.calledNumber == "helpdesk")
-    #expect(try await bench.store.snapshot(of: SessionID("S1")) == nil)
     // The machinery of the record is what it was.
     #expect(events.map(\.sequence) == Array(1...Int64(events.count)))
     #expect(events.contains { $0.type == "state_transition" && $0.text("to_state") == "ticket" })

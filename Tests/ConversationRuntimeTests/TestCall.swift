@@ -4,6 +4,7 @@ import ConversationRuntime
 import Dialogs
 import Settings
 import Storage
+import Telemetry
 import Testing
 
 /// A dialog that uses what calls need: prompts, speech, digits, a hook, silence, an end.
@@ -103,7 +104,8 @@ struct Bench {
   init(
     _ dialogs: [Dialog], catalogs: TenantCatalogs? = nil, numbers: any NumberRouting = NoNumbers(),
     configuration: RuntimeConfiguration = RuntimeConfiguration(),
-    models: any ModelService = NoModelService(), told: [CallMoment: [CallMomentService]] = [:]
+    models: any ModelService = NoModelService(), told: [CallMoment: [CallMomentService]] = [:],
+    tracer: Tracer = .disabled
   ) {
     backend = FakeBackend(told: told)
     var metrics = RuntimeMetrics()
@@ -111,12 +113,12 @@ struct Bench {
     metrics.callEnded = { dialog, status in counted.with { $0.append("ended \(dialog) \(status)") } }
     metrics.callsActive = { dialog, calls in counted.with { $0.append("active \(dialog) \(calls)") } }
     metrics.stateTransition = { _, from, to in counted.with { $0.append("state \(from) \(to)") } }
-    metrics.turnLatency = { stage, seconds in counted.with { $0.append("turn \(stage) \(seconds)") } }
+    metrics.turnLatency = { stage, seconds, _ in counted.with { $0.append("turn \(stage) \(seconds)") } }
     service = ConversationService(
       configuration: configuration, catalogs: catalogs ?? TenantCatalogs(DialogCatalog(dialogs)), numbers: numbers,
       integration: backend,
       store: store,
-      commands: bus, models: models, clock: clock, metrics: metrics)
+      commands: bus, models: models, clock: clock, metrics: metrics, tracer: tracer)
   }
 
   /// Offers a call; the speech role's end of it comes back.
@@ -133,11 +135,6 @@ struct Bench {
   func summary(_ session: SessionID) async throws -> SessionSummary? {
     await store.flush()
     return try await store.session(session, tenant: nil)
-  }
-
-  func snapshot(of session: SessionID) async throws -> SessionSnapshot? {
-    await store.flush()
-    return try await store.snapshot(of: session)
   }
 
   func events(_ session: String = "S1") async throws -> [SessionEvent] {
@@ -167,9 +164,6 @@ final class TestCall: Sendable {
     }
     runtime.send(Numbered(number, message))
   }
-
-  /// Leaves out one number: a message that was lost on the way.
-  func skip() { sequence.with { $0 += 1 } }
 
   /// The runtime's answer to the offer, then the call is up.
   func answer() async throws {

@@ -41,6 +41,9 @@ import Testing
     // Calls need no Redis; only what goes from one gateway to the other does.
     try redis.crash()
     #expect(try second.api("POST", "/v1/calls/\(other)/hangup", body: "{\"reason\":\"normal\"}").status == 503)
+    // It is told where a person looks, and no pod is taken away for it.
+    let ready = try Tools.run("curl", ["-sS", "-w", "%{http_code}", "http://127.0.0.1:\(second.metricsPort)/readyz"])
+    #expect(ready.output.hasPrefix("ok\ndegraded: redis: ") && ready.output.hasSuffix("200"), "\(ready.output)")
     #expect(try first.api("POST", "/v1/calls/\(other)/hangup", body: "{\"reason\":\"normal\"}").status == 200)
     #expect(first.stop() == 0)
     #expect(second.stop() == 0)

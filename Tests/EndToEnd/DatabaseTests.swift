@@ -21,6 +21,48 @@ import Testing
     #expect(gateway.stop() == 0)
   }
 
+  /// What a pod does that starts beside the Job that migrates.
+  @Test func theSchemaIsCheckedAndWaitedFor() throws {
+    let server = try PostgresServer()
+    let database = try server.makeDatabase()
+    func migrate(_ arguments: String...) throws -> ToolResult {
+      try Tools.run(Tools.parley, ["migrate"] + arguments, environment: ["VG_STORAGE_DATABASE": database])
+    }
+    let empty = try migrate("--check")
+    #expect(empty.status == 1 && empty.output.isEmpty, "\(empty)")
+    #expect(empty.errors.hasPrefix("error: the database lacks "), "\(empty)")
+    #expect(empty.errors.split(separator: "\n").count == 1, "\(empty)")
+    #expect(try server.tool("psql -d test1 -Atc \"SELECT count(*) FROM pg_tables WHERE schemaname = 'public'\"") == "0")
+
+    try server.crash()
+    let waiting = Process(), errors = Pipe()
+    waiting.executableURL = URL(fileURLWithPath: Tools.parley)
+    waiting.arguments = ["migrate", "--wait", "5m"]
+    waiting.environment = ProcessInfo.processInfo.environment.merging(["VG_STORAGE_DATABASE": database]) { $1 }
+    waiting.standardError = errors
+    waiting.standardOutput = FileHandle.nullDevice
+    try waiting.run()
+    defer { if waiting.isRunning { kill(waiting.processIdentifier, SIGKILL) } }
+    let said = String(decoding: errors.fileHandleForReading.availableData, as: UTF8.self)
+    #expect(said.contains("parley: waiting: the database does not answer"), "\(said)")
+    try server.start()
+    let steps = try migrate()
+    #expect(steps.status == 0, "\(steps)")
+    waiting.waitUntilExit()
+    #expect(waiting.terminationStatus == 0)
+    #expect(try migrate("--check").status == 0)
+    #expect(try migrate("--check", "--json").output == "{\"current\":true,\"missing\":[]}\n")
+    #expect(try migrate("--wait", "0s").status == 0)
+
+    try server.tool("psql -qd test1 -c \"INSERT INTO schema_steps VALUES ('99 tomorrow', 'x', 1)\"")
+    for arguments in [["--check"], ["--wait", "5m"]] {
+      let newer = try Tools.run(
+        Tools.parley, ["migrate"] + arguments, environment: ["VG_STORAGE_DATABASE": database])
+      #expect(newer.status == 1 && newer.errors.contains("made by a newer version"), "\(newer)")
+    }
+    #expect(try migrate("--check", "--dry-run").status == 2)
+  }
+
   @Test func callsGoOnWithoutTheDatabaseAndAreWrittenWhenItIsBack() throws {
     let server = try PostgresServer()
     let gateway = try Gateway(database: try server.makeDatabase())

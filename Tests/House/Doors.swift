@@ -21,9 +21,16 @@ import Testing
     "Dialogs": ["Base"],
     "Audio": ["Base", "CSpeexDSP", "CSpanDSP", "CSndFile", "Glibc", "Musl"],
     "CallLink": ["Base"],
+    "CallCustody": nio.union(["Base", "CallLink", "Storage", "Logging", "Crypto"]),
+    "CallLinkGRPC": platform.union(nio).union([
+      "Base", "CallLink", "CallCustody", "Logging", "NIOSSL", "GRPCCore", "GRPCNIOTransportHTTP2", "GRPCProtobuf",
+      "SwiftProtobuf", "X509", "Foundation",
+    ]),
     "Settings": platform.union(["Base", "CYaml"]),
     "Telemetry": platform.union(nio).union(["Base", "Settings", "Logging"]),
-    "Storage": platform.union(nio).union(["Base", "Settings", "Logging", "GRDB", "CPostgreSQL", "NIOSSL"]),
+    "Storage": platform.union(nio).union([
+      "Base", "Settings", "Outbound", "Logging", "GRDB", "CPostgreSQL", "NIOSSL", "Crypto",
+    ]),
     "Outbound": platform.union(nio).union(["Base", "Settings", "Logging", "AsyncHTTPClient", "NIOSSL", "Crypto"]),
     "MediaIO": platform.union(nio).union(["Base"]),
     "MediaGateway": platform.union(nio).union(shared).union(["SIP", "SDP", "RTP", "Audio", "MediaIO", "Logging"]),
@@ -92,7 +99,7 @@ import Testing
   @Test func whatCanCrashSaysWhyItCannot() throws {
     let risky = ["try!", "fatalError(", "@unchecked Sendable", "nonisolated(unsafe)", " as! "]
     var wrong: [String] = []
-    for file in try sources() {
+    for file in try sources() where !file.isGenerated {
       for (number, line) in file.code.enumerated() where risky.contains(where: line.contains) {
         // The reason stands in the same line or in the comment above it (declarations in between share it).
         let above = file.lines[max(0, number - 6)...number]
@@ -113,7 +120,9 @@ import Testing
 
   @Test func noFileHoldsTwoThings() throws {
     // House rule: about 500 lines; the slack is for a table or a long comment.
-    let long = try sources().filter { $0.lines.count > 600 }.map { "\($0.path): \($0.lines.count) lines" }
+    let long = try sources().filter { $0.lines.count > 600 && !$0.isGenerated }.map {
+      "\($0.path): \($0.lines.count) lines"
+    }
     #expect(long.isEmpty, "\(long.joined(separator: "\n"))")
   }
 
@@ -123,6 +132,8 @@ import Testing
     var path: String
     var room: String
     var lines: [String]
+    /// By a tool, whose work is judged elsewhere: `make lint` compares it with what the tool makes.
+    var isGenerated: Bool { path.contains("/Generated/") }
     /// The lines with whole-line comments blanked.
     var code: [String] { lines.map { $0.drop(while: \.isWhitespace).hasPrefix("//") ? "" : $0 } }
   }

@@ -3,6 +3,7 @@ import Base
 import CallLink
 import IntegrationGateway
 import Logging
+import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -37,6 +38,8 @@ struct Gateway {
   let metrics: VoiceMetrics
   let numbers: SQLNumberStore
   let contract: Contract
+  /// What the tracer was given so far.
+  let spans: NIOLockedValueBox<[Span]>
 
   /// Starts one for `body` and stops it afterwards.
   static func with(
@@ -56,6 +59,10 @@ struct Gateway {
     configuration.redactor = Redactor(redact)
     configuration.clock = clock
     limits(&configuration.limits)
+    let spans = NIOLockedValueBox<[Span]>([])
+    configuration.tracer = Tracer(ratio: 1, directory: TraceDirectory()) { span in
+      spans.withLockedValue { $0.append(span) }
+    }
     let store = try SQLSessionStore.inMemory()
     let library = try SQLDialogLibrary.inMemory()
     let numbers = try SQLNumberStore.inMemory()
@@ -72,7 +79,7 @@ struct Gateway {
       try await body(
         Gateway(
           service: service, port: port, store: store, database: database, library: library, bus: bus, metrics: metrics,
-          numbers: numbers, contract: Contract(service.openAPI)))
+          numbers: numbers, contract: Contract(service.openAPI), spans: spans))
     } catch {
       await service.stop()
       throw error

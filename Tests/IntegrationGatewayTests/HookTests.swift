@@ -1,6 +1,7 @@
 import Base
 import CallLink
 import IntegrationGateway
+import NIOConcurrencyHelpers
 import NIOHTTP1
 import NIOPosix
 import ScriptedServers
@@ -69,6 +70,27 @@ import Testing
       let metrics = gateway.metrics.registry.exposition()
       #expect(metrics.contains("vg_integration_requests_total{service=\"crm\",method=\"POST\",status=\"200\"} 1\n"))
       #expect(metrics.contains("vg_integration_latency_seconds_count{service=\"crm\",method=\"POST\"} 1\n"))
+    }
+  }
+
+  @Test func everyAttemptIsAPlaceInTheTrace() async throws {
+    try await Self.perform(
+      [.answer(503, ""), .answer(200, "{}")],
+      request: { $0.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" }
+    ) { _, backend, gateway in
+      let sent = backend.seen.compactMap { $0.headers.first(name: "traceparent") }
+      #expect(sent.count == 2 && Set(sent).count == 2, "\(sent)")
+      #expect(sent.allSatisfy { $0.hasPrefix("00-4bf92f3577b34da6a3ce929d0e0e4736-") })
+      let spans = gateway.spans.withLockedValue { $0 }
+      #expect(spans.map(\.name) == ["hook", "hook"] && spans.map(\.context.traceparent) == sent)
+      #expect(spans.allSatisfy { $0.parent?.description == "00f067aa0ba902b7" && $0.kind == .client })
+      #expect(spans.map { $0.attributes["http.response.status_code"] } == [503, 200])
+      #expect(spans.map { $0.attributes["attempt"] } == [1, 2])
+      #expect(spans.map(\.status) == [.error("status"), .ok])
+    }
+    try await Self.perform([.answer(200, "{}")]) { _, backend, gateway in
+      #expect(backend.seen.first?.headers.first(name: "traceparent") == nil)
+      #expect(gateway.spans.withLockedValue { $0.isEmpty })
     }
   }
 

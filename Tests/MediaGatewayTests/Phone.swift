@@ -20,6 +20,8 @@ final class Phone: Sendable {
     case ended(SIPEnd.Cause, status: Int)
     case digit(Character, durationMs: Int)
     case reinvited
+    /// The ACK of our answer to a re-INVITE.
+    case acknowledged
     case reinviteAnswered
     case reinviteFailed(Int)
     case response(Int)
@@ -181,7 +183,18 @@ final class Phone: Sendable {
     private(set) var call: SIPCallHandle?
     /// The host of the other side's Contact.
     private(set) var contactHost: String?
-    var answersReinvites = true
+    /// Refused with these, one after the other, before one is answered.
+    var refusesReinvites: [Int] = []
+    /// The last re-INVITE's body.
+    private(set) var lastOffer: SessionDescription?
+    /// What the other side described before.
+    private(set) var lastAnswer: SessionDescription?
+    /// ACKs that are lost on their way here.
+    var losesACKs = 0
+    /// First lines of what came, in order.
+    private(set) var arrived: [String] = []
+    /// What the phone wants its audio to be.
+    private var direction = MediaDirection.sendrecv
 
     init(loop: any EventLoop, transport: SIPTransport, server: ListeningAddress, tell: @escaping (Event) -> Void) throws
     {
@@ -226,8 +239,7 @@ final class Phone: Sendable {
       SIPPeer(transport, host: server.host, port: server.port, connection: transport == .tcp ? 1 : nil)
     }
 
-    private func capabilities(_ direction: MediaDirection = .sendrecv, codecs: [AudioCodec]? = nil) -> AudioCapabilities
-    {
+    private func capabilities(codecs: [AudioCodec]? = nil) -> AudioCapabilities {
       AudioCapabilities(
         codecs: codecs ?? [.pcmu, .pcma, .telephoneEvent], address: "127.0.0.1", port: media.socket.local.port,
         direction: direction)
@@ -248,7 +260,8 @@ final class Phone: Sendable {
 
     func hangup() { if let call { feed { $0.hangup(call, at: .monotonic()) } } }
     func hold(_ direction: MediaDirection) {
-      guard let call, let offer = try? exchange.offer(capabilities(direction)) else { return }
+      self.direction = direction
+      guard let call, let offer = try? exchange.offer(capabilities()) else { return }
       feed { $0.reinvite(call, body: .sdp(offer.serialized()), at: .monotonic()) }
     }
 
@@ -263,24 +276,32 @@ final class Phone: Sendable {
       }
     }
 
-    func raw(_ bytes: [UInt8]) { write(bytes) }
+    func raw(_ bytes: [UInt8]) { write(bytes, to: peer) }
 
-    private func write(_ bytes: [UInt8]) {
+    private func write(_ bytes: [UInt8], to peer: SIPPeer) {
       guard let channel else { return }
       let buffer = ByteBuffer(bytes: bytes)
       if transport == .tcp {
         channel.writeAndFlush(buffer, promise: nil)
-      } else if let target = try? SocketAddress(ipAddress: server.host, port: server.port) {
+      } else if let target = try? SocketAddress(ipAddress: peer.host, port: peer.port) {
         channel.writeAndFlush(AddressedEnvelope(remoteAddress: target, data: buffer), promise: nil)
       }
     }
 
-    func received(_ buffer: ByteBuffer) {
+    func received(_ buffer: ByteBuffer, from source: SocketAddress? = nil) {
       let bytes = Array(buffer.readableBytesView)
+      let line = String(decoding: bytes.prefix { $0 != 0x0D }, as: UTF8.self)
+      arrived.append(line)
+      if line.hasPrefix("ACK "), losesACKs > 0 {
+        losesACKs -= 1
+        return
+      }
+      var peer = peer
+      if let host = source?.ipAddress, let port = source?.port { (peer.host, peer.port) = (host, port) }
       feed {
         self.transport == .tcp
-          ? $0.receive(stream: bytes, from: self.peer, at: .monotonic())
-          : $0.receive(datagram: bytes, from: self.peer, at: .monotonic())
+          ? $0.receive(stream: bytes, from: peer, at: .monotonic())
+          : $0.receive(datagram: bytes, from: peer, at: .monotonic())
       }
     }
 
@@ -288,7 +309,7 @@ final class Phone: Sendable {
       let actions = body(&endpoint)
       for action in actions {
         switch action {
-        case .send(let bytes, _): write(bytes)
+        case .send(let bytes, let peer): write(bytes, to: peer)
         case .close: channel?.close(promise: nil)
         case .event(let event): handle(event)
         }
@@ -326,14 +347,31 @@ final class Phone: Sendable {
         if let seconds = end.message?.retryAfterSeconds { tell(.retryAfter(seconds)) }
         tell(.ended(end.cause, status: end.status))
       case .response(_, let outcome): tell(.response(outcome.status))
-      case .incoming, .acknowledged, .reinvite, .reinviteCancelled: break
+      case .reinvite(let call, let offer): reinvited(call, offer)
+      case .acknowledged: tell(.acknowledged)
+      case .incoming, .reinviteCancelled, .dialogChanged: break
       }
+    }
+
+    private func reinvited(_ call: SIPCallHandle, _ body: SIPBody?) {
+      if !refusesReinvites.isEmpty {
+        let status = refusesReinvites.removeFirst()
+        return feed { $0.rejectReinvite(call, status: status, at: .monotonic()) }
+      }
+      guard let body, let offer = try? SessionDescription(parsing: body.bytes),
+        let made = try? exchange.answer(offer, with: capabilities())
+      else { return feed { $0.rejectReinvite(call, at: .monotonic()) } }
+      lastOffer = offer
+      feed { $0.answerReinvite(call, body: .sdp(made.answer.serialized()), at: .monotonic()) }
+      media.start(made.audio)
+      tell(.reinvited)
     }
 
     private func apply(_ body: SIPBody?) {
       guard let body, let answer = try? SessionDescription(parsing: body.bytes),
         let audio = try? exchange.apply(answer: answer)
       else { return }
+      lastAnswer = answer
       media.start(audio)
     }
 
@@ -349,7 +387,10 @@ final class Phone: Sendable {
     typealias InboundIn = AddressedEnvelope<ByteBuffer>
     let core: Core
     init(_ core: Core) { self.core = core }
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) { core.received(unwrapInboundIn(data).data) }
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+      let envelope = unwrapInboundIn(data)
+      core.received(envelope.data, from: envelope.remoteAddress)
+    }
   }
 
   private final class StreamInput: ChannelInboundHandler {

@@ -108,6 +108,7 @@ extension SIPEvent {
     case .reinviteAnswered(_, let body, let needsAnswer):
       "reinvite answered \(body?.text ?? "-")\(needsAnswer ? ", needs answer" : "")"
     case .reinviteFailed(_, let status, _): "reinvite failed \(status)"
+    case .dialogChanged(_, let state): "dialog \(state.remoteSequence ?? 0)"
     case .ended(_, let end): "ended \(end.cause.rawValue) \(end.status)"
     case .response(_, let outcome): "response \(outcome.status)"
     }

@@ -37,7 +37,7 @@ import Testing
   @Test func aCompletePhraseEndsTheTurnBeforeTheConfiguredSilence() async throws {
     let (rig, _) = try await rig([Self.words])
     await rig.hear(try Sounds.telephone("i forgot my password"))
-    await rig.hear(Sounds.silence(ms: 1_200))
+    await rig.hear(Sounds.silence(ms: 1_200), ahead: 320)
     let result = await Self.final(rig)
     #expect(result.transcript == "my password")
     #expect(result.endpointMs < 300)

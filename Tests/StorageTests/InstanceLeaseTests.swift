@@ -32,6 +32,18 @@ import Testing
     let record = try await sessions.events(of: SessionID("a"), tenant: nil, after: 0, limit: 9)
     #expect(record.map(\.type) == ["call_started", "call_terminated"])
 
+    // Whoever takes the call over now is too late for its record: it has one end, and nothing behind it.
+    let late = SQLSessionStore(database, instance: "late", logger: quiet)
+    late.appendAgain(event(1, session: "a", type: "call_started"))
+    late.appendAgain(event(2, session: "a", type: "transcript"))
+    late.append(event(3, session: "a", type: "call_terminated"))
+    late.put(summary("a", startedAtMs: 1))
+    await late.flush()
+    #expect(try await late.events(of: SessionID("a"), tenant: nil, after: 0, limit: 9) == record)
+    #expect(try await late.openSessions().isEmpty)
+    #expect(late.lostWrites == 1)
+    await late.close()
+
     // After a time without the database nobody is judged at once.
     sessions.put(summary("b", startedAtMs: 1))
     await sessions.flush()
@@ -39,6 +51,14 @@ import Testing
     try await judge.beat(at: start + .seconds(300))
     #expect(try await sessions.openSessions().map(\.session.value) == ["b"])
     await sessions.close()
+
+    // One that comes before the judge is seen by it.
+    let successor = SQLSessionStore(database, instance: judge.id, logger: quiet)
+    successor.put(summary("b", startedAtMs: 1))
+    await successor.flush()
+    for after in stride(from: 305, through: 345, by: 20) { try await judge.beat(at: start + .seconds(after)) }
+    #expect(try await successor.openSessions().map(\.session.value) == ["b"])
+    await successor.close()
     await stores.close()
   }
 }

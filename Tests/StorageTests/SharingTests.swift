@@ -70,7 +70,7 @@ private func seat(_ session: String, _ role: String = "runtime") -> CallSeat {
     try await directory.release(first)
     try await directory.release(first)
     #expect(try await directory.lease(of: seat("s")) == nil)
-    #expect(try await directory.orphans(role: "runtime", limit: 10).isEmpty)
+    #expect(try await directory.orphans(role: "runtime", limit: 10).leases.isEmpty)
     let second = try await directory.claim(seat("s"), by: bob, for: minute)
     #expect(second.holder == bob && second.token > first.token)
     await stores.close()
@@ -82,11 +82,11 @@ private func seat(_ session: String, _ role: String = "runtime") -> CallSeat {
     let directory = stores.directory
     let old = try await directory.claim(seat("s"), by: ann, for: .zero)
     #expect(try await directory.lease(of: seat("s")) == nil)
-    #expect(try await directory.orphans(role: "runtime", limit: 10) == [old])
-    #expect(try await directory.orphans(role: "media", limit: 10).isEmpty)
+    #expect(try await directory.orphans(role: "runtime", limit: 10).leases == [old])
+    #expect(try await directory.orphans(role: "media", limit: 10).leases.isEmpty)
     let new = try await directory.claim(seat("s"), by: bob, for: minute)
     #expect(new.holder == bob && new.token > old.token)
-    #expect(try await directory.orphans(role: "runtime", limit: 10).isEmpty)
+    #expect(try await directory.orphans(role: "runtime", limit: 10).leases.isEmpty)
     // The old holder comes back to itself.
     #expect(try await directory.renew([old], for: minute) == [old])
     try await directory.release(old)
@@ -100,7 +100,7 @@ private func seat(_ session: String, _ role: String = "runtime") -> CallSeat {
     let lease = try await stores.directory.claim(seat("s"), by: ann, for: .zero)
     #expect(try await stores.directory.renew([lease], for: minute).isEmpty)
     #expect(try await stores.directory.lease(of: seat("s")) == lease)
-    #expect(try await stores.directory.orphans(role: "runtime", limit: 10).isEmpty)
+    #expect(try await stores.directory.orphans(role: "runtime", limit: 10).leases.isEmpty)
     await stores.close()
   }
 
@@ -114,7 +114,7 @@ private func seat(_ session: String, _ role: String = "runtime") -> CallSeat {
     for number in [0, 199, 200, 449] { leases[number].token += 1 }
     let lost = try await stores.directory.renew(leases, for: minute)
     #expect(Set(lost) == Set([0, 199, 200, 449].map { leases[$0] }))
-    let orphans = try await stores.directory.orphans(role: "runtime", limit: 3)
+    let orphans = try await stores.directory.orphans(role: "runtime", limit: 3).leases
     #expect(
       orphans.count == 3 && orphans.allSatisfy { ["s0", "s199", "s200", "s449"].contains($0.seat.session.value) })
     await stores.close()

@@ -203,7 +203,6 @@ import Testing
         group.addTask {
           for i in 1...200 {
             store.append(event(i, session: "s\(session)"))
-            store.putSnapshot(SessionID("s\(session)"), sequence: Int64(i), data: [UInt8(i % 256)])
             store.put(summary("s\(session)", startedAtMs: Int64(i)))
           }
         }
@@ -213,52 +212,9 @@ import Testing
     for session in 0..<6 {
       let id = SessionID("s\(session)")
       #expect(try await store.events(of: id, tenant: nil, after: 0, limit: 1000).map(\.sequence) == Array(1...200))
-      #expect(try await store.snapshot(of: id) == SessionSnapshot(session: id, sequence: 200, data: [200]))
       #expect(try await store.session(id, tenant: nil)?.startedAtMs == 200)
     }
     #expect(store.lostWrites == 0)
-    await fixture.close()
-  }
-
-  // MARK: Snapshots
-
-  @Test(arguments: Backend.allCases)
-  func theNewestSnapshotStaysAndGoesWithItsSession(kind: Backend) async throws {
-    let fixture = try await make(kind)
-    let a = SessionID("a")
-    fixture.store.put(summary("a", startedAtMs: 1))
-    fixture.store.putSnapshot(a, sequence: 4, data: [1, 2, 3])
-    await fixture.store.flush()
-    #expect(try await fixture.store.snapshot(of: a) == SessionSnapshot(session: a, sequence: 4, data: [1, 2, 3]))
-    fixture.store.putSnapshot(a, sequence: 9, data: [])
-    fixture.store.putSnapshot(a, sequence: 6, data: [6])
-    await fixture.store.flush()
-    fixture.store.putSnapshot(a, sequence: 7, data: [7])
-    await fixture.store.flush()
-    #expect(try await fixture.store.snapshot(of: a)?.sequence == 9, "an older one does not take its place")
-    #expect(try await fixture.store.snapshot(of: SessionID("b")) == nil)
-
-    var ended = summary("a", startedAtMs: 1)
-    ended.state = .ended
-    fixture.store.put(ended)
-    await fixture.store.flush()
-    #expect(try await fixture.store.snapshot(of: a) == nil)
-    fixture.store.putSnapshot(a, sequence: 10, data: [1])
-    await fixture.store.flush()
-    #expect(try await fixture.store.snapshot(of: a) == nil, "nothing comes after the end")
-    #expect(fixture.store.lostWrites == 0)
-    await fixture.close()
-  }
-
-  @Test(arguments: Backend.allCases)
-  func aSnapshotThatIsTooLargeIsRefusedAndTheOldOneStays(kind: Backend) async throws {
-    let fixture = try await make(kind)
-    let a = SessionID("a")
-    fixture.store.putSnapshot(a, sequence: 1, data: [7])
-    fixture.store.putSnapshot(a, sequence: 2, data: [UInt8](repeating: 1, count: StorageLimits.snapshotBytes + 1))
-    await fixture.store.flush()
-    #expect(try await fixture.store.snapshot(of: a)?.data == [7])
-    #expect(fixture.store.lostWrites == 1)
     await fixture.close()
   }
 

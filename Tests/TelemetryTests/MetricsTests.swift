@@ -74,6 +74,9 @@ import Testing
     for name in ["vg_calls_active", "vg_rtp_packets_lost_total", "vg_turn_latency_seconds", "vg_call_capacity"] {
       #expect(text.contains("# HELP \(name) "))
     }
+    let described = metrics.registry.descriptions
+    #expect(described.allSatisfy { text.contains("# TYPE \($0.name) \($0.kind)\n") })
+    #expect(described.first { $0.name == "vg_calls_total" }?.labels == ["dialog", "status"])
     #expect(text.contains("vg_calls_total{dialog=\"helpdesk\",status=\"normal\"} 1\n"))
     let memory = text.split(separator: "\n").first { $0.hasPrefix("vg_memory_resident_bytes ") }
     #expect((memory.flatMap { Double($0.split(separator: " ")[1]) } ?? 0) > 1_000_000)

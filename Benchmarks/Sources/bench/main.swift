@@ -4,7 +4,7 @@ import Foundation
 
 let known: [String: () throws -> Report] = [
   "agent": AgentAnswer.run, "api": API.run, "dialog": DialogMachine.run, "first-call": FirstCall.run,
-  "recognition": Recognition.alone,
+  "recognition": Recognition.alone, "survival": Survival.run,
 ]
 let wanted = CommandLine.arguments.dropFirst().first ?? "all"
 guard wanted == "all" || known[wanted] != nil else {

@@ -138,7 +138,9 @@ public struct HopEnd<Outgoing: Sendable, Incoming: Sendable>: Sendable {
 
   // MARK: What the owner sees
 
-  public var isAttached: Bool { if case .attached = phase { true } else { false } }
+  public var isAttached: Bool { link != nil }
+  /// The transport to the peer; nil without one.
+  public var link: HopLink? { if case .attached(let link, _) = phase { link } else { nil } }
   public var hasEnded: Bool { if case .ended = phase { true } else { false } }
   /// The number of the last own message.
   public var lastSent: UInt64 { outbox.next - 1 }

@@ -85,8 +85,8 @@ public struct HopMemory: Sendable, Hashable {
   public var id: ID
   public var bytes: [UInt8]
 
-  /// Room for a queue of prompts with their texts; what is larger belongs into a store.
-  public static let byteLimit = 65_536
+  /// Room for a service's state (``CallState/byteLimit``) and the messages that wait with it.
+  public static let byteLimit = 640 << 10
 
   public init(id: ID, bytes: [UInt8]) {
     self.id = id

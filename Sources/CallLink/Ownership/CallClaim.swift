@@ -6,7 +6,7 @@ import Base
 /// The directory is four commands; expiry is by its own clock, and tokens of one call and role only grow:
 /// - `claim(session, owner, lease)`: a new, higher token where nobody holds an unexpired lease; the same token again
 ///   where `owner` itself holds it; otherwise who does.
-/// - `renew(session, owner, token, lease)`: refused where another token has been given since.
+/// - `renew(session, owner, token, lease)`: refused where another token has been given since, or the lease was forgotten.
 /// - `release(session, owner, token)`: nothing where the token is not the current one.
 /// - `orphans(role)`: calls whose lease has expired.
 ///
@@ -66,6 +66,7 @@ public struct CallClaim: Sendable {
   private var phase = Phase.idle
   private var asked: (request: Request, at: Instant)?
   private var askAt = Instant.zero
+  private var vouchedAt: Instant?
   private var requests = 0
 
   /// - Parameters:
@@ -117,7 +118,15 @@ public struct CallClaim: Sendable {
     case (.held(let token, let until), .renew, .renewed):
       phase = .held(token: token, until: max(until, askedAt + usable))
       return []
-    case (.held, .renew, .refused): return stop(.heldBy(nil))
+    case (.held, .renew, .refused):
+      // A directory that comes back empty, or without its last words, has forgotten whose the call is. While the neighbour
+      // talks to us nobody else has taken it, and a directory that knows better will say so.
+      guard let vouchedAt, vouchedAt >= askedAt else { return stop(.heldBy(nil)) }
+      return ask(.claim(lease: length), at: now)
+    case (.held(_, let until), .claim, .granted(let token)):
+      phase = .held(token: token, until: max(until, askedAt + usable))
+      return []
+    case (.held, .claim, .heldBy(let holder)): return stop(.heldBy(holder))
     default:
       // Soon again: what was asked may have been done, which changes nothing for the next time.
       askAt = now + length / 12
@@ -132,10 +141,11 @@ public struct CallClaim: Sendable {
   }
 
   /// The left neighbour talks to this process as the owner of the call. As long as it does, it has not let anybody else
-  /// take it: a directory out of reach ends no call then. Of no use to the leftmost role, which answers to the
+  /// take it: a directory out of reach, or one that has forgotten the call, ends none then. Of no use to the leftmost role, which answers to the
   /// directory alone.
   public mutating func vouch(at now: Instant) {
     guard case .held(let token, let until) = phase else { return }
+    vouchedAt = now
     phase = .held(token: token, until: max(until, now + usable))
   }
 
@@ -167,20 +177,28 @@ public struct CallClaim: Sendable {
 }
 
 /// Whether a process may take calls whose leases have expired: only once the directory has answered it without a gap
-/// for as long as a lease, because after an outage of the directory every lease has expired and every owner needs the
-/// time to renew. Pure.
+/// for as long as a lease, and its clock has not jumped meanwhile. After an outage of the directory, or a jump of its
+/// clock, every lease has expired and every owner needs the time to renew. Pure.
 public struct OrphanWatch: Sendable {
   private let length: Duration
   private var since: Instant?
-  private var last: Instant?
+  private var last: (askedAt: Instant, at: Instant, clock: Instant)?
 
   /// - Parameter length: of the leases that it judges.
   public init(length: Duration) { self.length = length }
 
   /// The directory has answered; to be asked at least three times in a lease.
-  public mutating func answered(at now: Instant) {
-    if since == nil || last.map({ now - $0 > length / 2 }) ?? true { since = now }
-    last = now
+  /// - Parameters:
+  ///   - askedAt: by our clock.
+  ///   - clock: what the directory's clock showed when it answered; only its progress means something.
+  public mutating func answered(askedAt: Instant, at now: Instant, clock: Instant) {
+    if let last {
+      // Between the two answers no more time can have passed than this.
+      let most = now - last.askedAt
+      if now - last.at > length / 2 || clock - last.clock > most + length / 8 { since = nil }
+    }
+    since = since ?? now
+    last = (askedAt, now, clock)
   }
 
   public mutating func failed() { since = nil }

@@ -1,5 +1,6 @@
 import Base
 import Dialogs
+import Telemetry
 
 /// Asks a language model and streams what it says. Safe to use from any thread.
 public protocol ModelService: Sendable {
@@ -7,9 +8,18 @@ public protocol ModelService: Sendable {
   /// or ``ModelEvent/failed(error:message:)``, exactly one of which comes, last. Ending the iteration cancels the request.
   func answer(_ request: ModelRequest, session: SessionID) -> AsyncStream<ModelEvent>
 
+  /// The same as a part of a trace, which the request carries on.
+  func answer(_ request: ModelRequest, session: SessionID, trace: TraceContext?) -> AsyncStream<ModelEvent>
+
   /// The whole answer as the model wrote it, for uses without a listener: a summary or a review after the call. Tools of the
   /// request are not offered to the model.
   func complete(_ request: ModelRequest, session: SessionID) async -> ModelCompletion
+}
+
+extension ModelService {
+  public func answer(_ request: ModelRequest, session: SessionID, trace: TraceContext?) -> AsyncStream<ModelEvent> {
+    answer(request, session: session)
+  }
 }
 
 /// One thing that comes of a request to a language model.

@@ -9,6 +9,7 @@ import NIOCore
 import NIOHTTP1
 import Outbound
 import Settings
+import Telemetry
 
 /// The configured language model and those that stand in for it. One for the process; its connections are kept warm.
 ///
@@ -22,6 +23,7 @@ public final class OpenAIModelService: ModelService {
   private let client: OutboundClient
   private let clock: any RuntimeClock
   private let metrics: RuntimeMetrics
+  private let tracer: Tracer
   private let logger: Logger
 
   struct Endpoint: Sendable {
@@ -36,8 +38,10 @@ public final class OpenAIModelService: ModelService {
   ///   - outbound: the way to the models; not shut down here.
   public init(
     settings: LanguageModelSettings, outbound: OutboundClient, clock: any RuntimeClock = SystemRuntimeClock(),
-    metrics: RuntimeMetrics = RuntimeMetrics(), logger: Logger = Logger(label: "parley.runtime")
+    metrics: RuntimeMetrics = RuntimeMetrics(), tracer: Tracer = .disabled,
+    logger: Logger = Logger(label: "parley.runtime")
   ) {
+    self.tracer = tracer
     self.settings = settings
     self.clock = clock
     self.metrics = metrics
@@ -85,6 +89,10 @@ public final class OpenAIModelService: ModelService {
     stream(request, session: session, spoken: true)
   }
 
+  public func answer(_ request: ModelRequest, session: SessionID, trace: TraceContext?) -> AsyncStream<ModelEvent> {
+    stream(request, session: session, spoken: true, trace: trace)
+  }
+
   public func complete(_ request: ModelRequest, session: SessionID) async -> ModelCompletion {
     var whole = ""
     for await event in stream(request, session: session, spoken: false) {
@@ -98,10 +106,12 @@ public final class OpenAIModelService: ModelService {
     return .failed(error: "timeout", message: "the answer was not waited for")
   }
 
-  private func stream(_ request: ModelRequest, session: SessionID, spoken: Bool) -> AsyncStream<ModelEvent> {
+  private func stream(
+    _ request: ModelRequest, session: SessionID, spoken: Bool, trace: TraceContext? = nil
+  ) -> AsyncStream<ModelEvent> {
     // Both streams are bounded by what an answer may hold.
     AsyncStream { events in
-      let task = Task { await Conversation(self, request, session, spoken: spoken, events).run() }
+      let task = Task { await Conversation(self, request, session, spoken: spoken, trace, events).run() }
       events.onTermination = { _ in task.cancel() }
     }
   }
@@ -121,17 +131,19 @@ public final class OpenAIModelService: ModelService {
     private let post: AsyncStream<Signal>.Continuation
     private var machine: ModelAnswer
     private let spoken: Bool
+    private let trace: TraceContext?
     private var attempts: [Int: Task<Void, Never>] = [:]
     private var timer: (deadline: Instant, cancel: @Sendable () -> Void)?
 
     init(
       _ service: OpenAIModelService, _ request: ModelRequest, _ session: SessionID, spoken: Bool,
-      _ events: AsyncStream<ModelEvent>.Continuation
+      _ trace: TraceContext?, _ events: AsyncStream<ModelEvent>.Continuation
     ) {
       self.service = service
       self.request = request
       self.session = session
       self.spoken = spoken
+      self.trace = trace
       self.events = events
       (signals, post) = AsyncStream.makeStream()
       let settings = service.settings
@@ -166,7 +178,7 @@ public final class OpenAIModelService: ModelService {
         switch action {
         case .ask(let attempt, let endpoint):
           attempts[attempt] = service.ask(
-            request, endpoint: modelled(endpoint), session, spoken, attempt: attempt, post)
+            request, endpoint: modelled(endpoint), session, spoken, trace, attempt: attempt, post)
         case .drop(let attempt): attempts.removeValue(forKey: attempt)?.cancel()
         case .finish(let attempt):
           guard let task = attempts.removeValue(forKey: attempt) else { break }
@@ -208,20 +220,27 @@ public final class OpenAIModelService: ModelService {
   // MARK: One request
 
   private func ask(
-    _ request: ModelRequest, endpoint: Endpoint, _ session: SessionID, _ spoken: Bool, attempt: Int,
-    _ post: AsyncStream<Signal>.Continuation
+    _ request: ModelRequest, endpoint: Endpoint, _ session: SessionID, _ spoken: Bool, _ trace: TraceContext?,
+    attempt: Int, _ post: AsyncStream<Signal>.Continuation
   ) -> Task<Void, Never> {
     Task {
+      var asking = trace.map {
+        OutgoingSpan(
+          "model", below: $0, tracer, ["session_id": .string(session.value), "model": .string(endpoint.model)])
+      }
+      defer { asking?.end() }
       var http = HTTPClientRequest(url: endpoint.url + "/chat/completions")
       http.method = .POST
       addHeaders(to: &http, endpoint)
       http.headers.add(name: "Content-Type", value: "application/json")
       http.headers.add(name: "Accept", value: "text/event-stream")
+      for (name, value) in asking?.headers ?? [] { http.headers.add(name: name, value: value) }
       http.body = .bytes(ByteBuffer(bytes: ChatRequest.body(request, model: endpoint.model, offersTools: spoken)))
       do {
         let limit = ModelAnswer.wholeLimit + .seconds(1)
         let response = try await client.execute(http, timeout: limit)
         let status = Int(response.status.code)
+        asking?.answered(status)
         guard (200..<300).contains(status) else {
           await logRefusal(response, session, endpoint)
           let wait = response.headers.first(name: "Retry-After").flatMap { Int64($0) }
@@ -240,6 +259,7 @@ public final class OpenAIModelService: ModelService {
         }
         post.yield(.input(attempt: attempt, .end))
       } catch {
+        asking?.failed("unreachable")
         logger.debug(
           "a connection to a language model failed",
           metadata: ["session_id": "\(session)", "model": "\(endpoint.model)", "error": "\(error)"])

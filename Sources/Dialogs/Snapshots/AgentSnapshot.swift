@@ -154,7 +154,7 @@ extension ModelToolCall {
 }
 
 extension ModelMessage {
-  fileprivate var snapshot: Value {
+  var snapshot: Value {
     var out = SnapshotWriter()
     switch self {
     case .system(let text): out.put("system", .string(text))
@@ -169,7 +169,7 @@ extension ModelMessage {
     return out.value
   }
 
-  fileprivate init(_ reader: SnapshotReader) throws(SnapshotError) {
+  init(_ reader: SnapshotReader) throws(SnapshotError) {
     if let text = try reader.optionalText("user") {
       self = .user(text)
     } else if let text = try reader.optionalText("assistant") {

@@ -115,8 +115,8 @@ extension DialogSession.Countdown {
   fileprivate init(_ reader: SnapshotReader?) throws(SnapshotError) {
     self.init()
     guard let reader else { return }
-    total = try reader.optionalInt("total")
-    left = try reader.optionalInt("left") ?? total ?? 0
+    total = try reader.amount("total")
+    left = try reader.amount("left") ?? total ?? 0
     since = try reader.instant("since")
   }
 }

@@ -26,14 +26,16 @@ final class HookClient: IntegrationHop {
   private let tools: MCPClient
   private let audit: AuditLog?
   private let redactor: Redactor
+  private let tracer: Tracer
 
   /// - Parameters:
   ///   - audit: is told of every hook, without secrets; nil: nobody is.
   ///   - redactor: of what the audit log is told.
   init(
     settings: IntegrationSettings, outbound: OutboundClient, audit: AuditLog?, redactor: Redactor,
-    clock: @escaping @Sendable () -> Instant, metrics: VoiceMetrics, logger: Logger
+    clock: @escaping @Sendable () -> Instant, metrics: VoiceMetrics, tracer: Tracer, logger: Logger
   ) {
+    self.tracer = tracer
     self.settings = settings
     self.audit = audit
     self.redactor = redactor
@@ -78,7 +80,9 @@ final class HookClient: IntegrationHop {
     if target.service.type == .mcp {
       let limit = min(attemptTimeout, Self.totalLimit)
       let outcome = await passing(target, limit: limit) { limit in
-        await self.tools.perform(request, target, timeout: limit)
+        await self.traced(request, target, attempt: 1) { _ in
+          await self.tools.perform(request, target, timeout: limit).map { ($0, 200) }
+        }.map(\.0)
       }
       switch outcome {
       case .success(let value): return .result(value, status: 200, durationMs: elapsed(start), attempts: 1)
@@ -106,7 +110,9 @@ final class HookClient: IntegrationHop {
       let number = attempt
       let outcome = await passing(target, limit: min(attemptTimeout, left)) { limit in
         if number > 1 { self.metrics.integrationRetries.with(target.label).add() }
-        return await self.tryOnce(target, message, timeout: limit)
+        return await self.traced(request, target, attempt: number) { headers in
+          await self.tryOnce(target, message, trace: headers, timeout: limit)
+        }
       }
       switch outcome {
       case .success((let value, let status)):
@@ -158,6 +164,31 @@ final class HookClient: IntegrationHop {
     return outcome
   }
 
+  /// One attempt as a span of the call's trace, where it has one.
+  private func traced(
+    _ request: HookRequest, _ target: HookTarget, attempt: Int,
+    _ body: @Sendable (_ headers: [(name: String, value: String)]) async -> Result<(Value, Int), HookFailure>
+  ) async -> Result<(Value, Int), HookFailure> {
+    guard let parent = TraceContext(traceparent: request.traceparent, tracestate: [request.tracestate]) else {
+      return await body([])
+    }
+    var span = OutgoingSpan(
+      "hook", below: parent, tracer,
+      [
+        "session_id": .string(request.session.value), "service": .string(target.label), "attempt": .int(Int64(attempt)),
+        "dialog_name": request.body["dialog_name"] ?? "",
+      ])
+    defer { span.end() }
+    let outcome = await body(span.headers)
+    switch outcome {
+    case .success((_, let status)): span.answered(status)
+    case .failure(let failure):
+      if failure.status > 0 { span.answered(failure.status) }
+      span.failed(failure.error)
+    }
+    return outcome
+  }
+
   /// What every attempt sends alike.
   private struct Message: Sendable {
     var method: String
@@ -178,11 +209,11 @@ final class HookClient: IntegrationHop {
   }
 
   private func tryOnce(
-    _ target: HookTarget, _ message: Message, timeout: Duration
+    _ target: HookTarget, _ message: Message, trace: [(name: String, value: String)], timeout: Duration
   ) async -> Result<(Value, Int), HookFailure> {
     let began = Instant.monotonic()
     let attempt = await within(timeout, target.label) {
-      try await self.exchange(target, message, timeout: timeout)
+      try await self.exchange(target, message, trace: trace, timeout: timeout)
     }
     let status: Int
     switch attempt {
@@ -195,7 +226,7 @@ final class HookClient: IntegrationHop {
   }
 
   private func exchange(
-    _ target: HookTarget, _ message: Message, timeout: Duration
+    _ target: HookTarget, _ message: Message, trace: [(name: String, value: String)], timeout: Duration
   ) async throws -> (Value, Int) {
     var request = HTTPClientRequest(url: target.url)
     request.method = HTTPMethod(rawValue: message.method)
@@ -203,6 +234,7 @@ final class HookClient: IntegrationHop {
     request.headers.add(name: "User-Agent", value: "Parley")
     request.headers.add(name: "X-Parley-Session", value: message.session.value)
     request.headers.add(name: "Idempotency-Key", value: message.key)
+    for (name, value) in trace { request.headers.add(name: name, value: value) }
     // GET and DELETE ask by their path alone (RFC 9110, sections 9.3.1 and 9.3.5).
     let hasBody = message.method != "GET" && message.method != "DELETE"
     if hasBody { request.headers.add(name: "Content-Type", value: "application/json") }

@@ -10,13 +10,19 @@ enum SignallingEvent: Sendable {
   /// nil: the peer wants our offer.
   case reinvite(SIPBody?)
   case reinviteCancelled
+  /// Of our own re-INVITE.
+  case reinviteAnswered(SIPBody?), reinviteFailed(Int)
+  /// What a successor would have to know of the dialog.
+  case dialog(SIPDialogState)
   case ended(SIPEnd)
   /// The gateway ends the call.
   case hangup(HangupReason)
+  /// The gateway wants another process to have the call.
+  case handOver
 }
 
 /// A call's address: takes messages from any thread and hands them to the call on its event loop, in order.
-final class CallMailbox: MediaSide, Sendable {
+final class CallMailbox: KeptMediaSide, Sendable {
   let eventLoop: any EventLoop
   /// Where the voice's audio goes without a hop.
   let playbacks = PlaybackRegistry()
@@ -38,6 +44,10 @@ final class CallMailbox: MediaSide, Sendable {
   }
 
   func audio(_ pcm: UnsafeBufferPointer<Int16>, playback: PlaybackID) -> Int { playbacks.write(pcm, to: playback) }
+
+  func abandon() {
+    eventLoop.execute { self.call.value?.abandon() }
+  }
 
   func post(_ event: SignallingEvent) {
     eventLoop.execute { self.call.value?.receive(event) }

@@ -234,6 +234,9 @@ package final class Leg {
       packetsRejected: rejected.values.reduce(0, +), underruns: statistics.buffer.underruns + playout.underruns)
   }
 
+  /// How the peer's audio has arrived so far.
+  package var meanOpinionScore: Double { receiver.meanOpinionScore(roundTripMs: control.roundTripMs) }
+
   // MARK: Steps
 
   private func hear(_ now: Instant) {

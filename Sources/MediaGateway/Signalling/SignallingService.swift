@@ -15,8 +15,11 @@ enum SignallingCommand: Sendable {
   case hangup(SIPCallHandle)
   case answerReinvite(SIPCallHandle, SIPBody?)
   case rejectReinvite(SIPCallHandle, Int)
+  case reinvite(SIPCallHandle, SIPBody)
   /// The call has let go of everything; only its last messages are still on their way.
   case finished(SIPCallHandle)
+  /// Another process has the call: nothing more is said in its dialog.
+  case abandon(SIPCallHandle)
 }
 
 /// The signalling's address: takes commands from any thread.
@@ -119,6 +122,7 @@ final class SignallingService {
     configuration.product = settings.product
     configuration.retryAfterSeconds = Self.retryAfterSeconds
     configuration.limits.calls = settings.maxCalls + 64
+    configuration.tellsDialogs = context.kept != nil
     // 192.0.2.1 stands for the rest of the world; a peer on another network is told the address it reaches us at.
     let general = Self.advertised(settings, towards: PeerAddress(ipv4: 0xC000_0201, port: 5060))
     configuration.localHost = { peer in
@@ -196,7 +200,11 @@ final class SignallingService {
     case .hangup(let call): feed { $0.hangup(call, at: $1) }
     case .answerReinvite(let call, let body): feed { $0.answerReinvite(call, body: body, at: $1) }
     case .rejectReinvite(let call, let status): feed { $0.rejectReinvite(call, status: status, at: $1) }
+    case .reinvite(let call, let body): feed { $0.reinvite(call, body: body, at: $1) }
     case .finished(let call): forget(call)
+    case .abandon(let call):
+      forget(call)
+      feed { $0.abandon(call, at: $1) }
     }
   }
 
@@ -235,8 +243,11 @@ final class SignallingService {
         feed { $0.rejectReinvite(handle, status: 481, at: $1) }
       }
     case .reinviteCancelled(let handle): calls[handle]?.post(.reinviteCancelled)
+    case .reinviteAnswered(let handle, let body, _): calls[handle]?.post(.reinviteAnswered(body))
+    case .reinviteFailed(let handle, let status, _): calls[handle]?.post(.reinviteFailed(status))
+    case .dialogChanged(let handle, let dialog): calls[handle]?.post(.dialog(dialog))
     case .ended(let handle, let end): calls[handle]?.post(.ended(end))
-    case .progress, .answered, .reinviteAnswered, .reinviteFailed, .response:
+    case .progress, .answered, .response:
       // Of calls and requests that we place; none are placed yet.
       break
     }
@@ -255,11 +266,7 @@ final class SignallingService {
       callerID: call.from.uri.decodedUser, calledNumber: call.requestURI.decodedUser,
       fromURI: call.from.uri.address, toURI: call.requestURI.address, headers: Self.headers(of: call.request),
       source: peer.description)
-    let media = mediaLoops[nextLoop]
-    nextLoop = (nextLoop + 1) % mediaLoops.count
-    let mailbox = CallMailbox(eventLoop: media.eventLoop)
-    calls[handle] = mailbox
-    changed()
+    let (media, mailbox) = place(handle)
     let context = context
     let address = Self.advertised(context.configuration, towards: peer)
     let offer = call.offer
@@ -274,6 +281,66 @@ final class SignallingService {
         context.signalling.perform(.finished(handle))
       }
     }
+  }
+
+  /// Gives a new call its loop.
+  private func place(_ handle: SIPCallHandle) -> (NIOLoopBoundBox<MediaLoop?>, CallMailbox) {
+    let media = mediaLoops[nextLoop]
+    nextLoop = (nextLoop + 1) % mediaLoops.count
+    let mailbox = CallMailbox(eventLoop: media.eventLoop)
+    calls[handle] = mailbox
+    changed()
+    return (media, mailbox)
+  }
+
+  // MARK: From process to process
+
+  /// Goes on with a call of a process that is gone; the result comes when the peer has followed or refused to.
+  func takeOver(
+    _ info: CallInfo, _ kept: MediaCallState, _ dialog: SIPDialogState, hop: any KeptMediaHop
+  ) -> EventLoopFuture<ResumeOutcome> {
+    let result = eventLoop.makePromise(of: ResumeOutcome.self)
+    guard !endpoint.isDraining, live.calls < context.configuration.maxCalls,
+      let peer = PeerAddress(dialog.peer.host, port: dialog.peer.port), let handle = endpoint.adopt(dialog)
+    else {
+      result.succeed(.unavailable)
+      return result.futureResult
+    }
+    // What this process keeps from now on is its own dialog: the next successor has to begin above its numbers.
+    var kept = kept
+    kept.dialog = endpoint.dialog(of: handle)
+    let (media, mailbox) = place(handle)
+    let context = context
+    let address = Self.advertised(context.configuration, towards: peer)
+    media.eventLoop.execute { [kept] in
+      guard let loop = media.value else {
+        context.signalling.perform(.abandon(handle))
+        return result.succeed(.unavailable)
+      }
+      do throws(MediaCall.Refusal) {
+        _ = try MediaCall(
+          resuming: kept, of: info, handle: handle, advertised: address, mailbox: mailbox, loop: loop,
+          context: context, hop: hop, resumption: result)
+      } catch {
+        // Another process may have the ports that are missing here: the call is left as it was found.
+        context.signalling.perform(.abandon(handle))
+        result.succeed(.unavailable)
+      }
+    }
+    return result.futureResult
+  }
+
+  /// Between two calls that are given away. Keys that are pressed between a successor's claim and the peer's answer to its re-INVITE
+  /// are heard by nobody, and that takes longer the more are moved at once.
+  private static let handOverPause: TimeAmount = .milliseconds(20)
+
+  /// Has every answered call handed over, one after the other; the number of calls that were asked.
+  func handOver() -> Int {
+    beginDraining()
+    for (number, mailbox) in calls.values.enumerated() {
+      eventLoop.scheduleTask(in: Self.handOverPause * number) { mailbox.post(.handOver) }
+    }
+    return calls.count
   }
 
   private func forget(_ handle: SIPCallHandle) {

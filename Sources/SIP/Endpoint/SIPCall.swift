@@ -95,6 +95,8 @@ struct SIPCall: Sendable {
   let localTag: String
   /// We placed it, so we own the Call-ID (it decides how long glare waits).
   let isOurs: Bool
+  /// It was another process's.
+  var isAdopted = false
   var phase: Phase
   var armed: Instant?
 

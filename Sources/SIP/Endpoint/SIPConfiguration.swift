@@ -63,6 +63,8 @@ public struct SIPConfiguration: Sendable {
   public var retryAfterSeconds = 5
   /// The SDP that an OPTIONS answer carries (RFC 3261 11.2), where the owner wants it to.
   public var optionsBody: SIPBody?
+  /// Whether `dialogChanged` is wanted: the owner keeps its calls for a successor.
+  public var tellsDialogs = false
   public var timers = SIPTimers()
   public var limits = SIPLimits()
 

@@ -89,6 +89,7 @@ extension SIPEndpoint {
     established.unacknowledged = unacknowledged
     calls[call.value]?.phase = .established(established)
     rearm(.call(call.value))
+    tellDialog(call.value)
     return flush()
   }
 

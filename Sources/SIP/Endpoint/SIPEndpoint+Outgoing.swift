@@ -124,6 +124,7 @@ extension SIPEndpoint {
       sayBye(id, cause: cause, headers: [], at: now)
       return
     }
+    tellDialog(id)
     emit(
       .answered(
         SIPCallHandle(value: id),

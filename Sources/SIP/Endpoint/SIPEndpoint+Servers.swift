@@ -54,10 +54,11 @@ extension SIPEndpoint {
       handleOutside(id, request, from: peer, at: now)
       return
     }
-    if let call = dialogs[SIPDialogKey(callID: request.callID, localTag: tag)] {
+    let key = SIPDialogKey(callID: request.callID, localTag: tag)
+    if let call = dialogs[key] {
       handleWithin(call, id, request, from: peer, at: now)
     } else {
-      respond(id, status: 481, at: now)
+      handleUnknownDialog(id, request, key, at: now)
     }
   }
 

@@ -129,6 +129,7 @@ extension SIPEndpoint {
     established.dialog.refreshTarget(request)
     calls[call.value]?.phase = .established(established)
     rearm(.call(call.value))
+    tellDialog(call.value)
     return flush()
   }
 
@@ -143,6 +144,7 @@ extension SIPEndpoint {
     established.remoteChange = nil
     calls[call.value]?.phase = .established(established)
     rearm(.call(call.value))
+    tellDialog(call.value)
     return flush()
   }
 
@@ -194,11 +196,12 @@ extension SIPEndpoint {
       }
       calls[id]?.phase = .established(call)
       rearm(.call(id))
+      tellDialog(id)
       emit(.reinviteAnswered(SIPCallHandle(value: id), body: message.body, needsAnswer: needsAnswer))
       return
     }
     // 14.1: glare waits between 2.1 and 4 s where the Call-ID is ours, else up to 2 s, in steps of 10 ms.
-    if status == 491, change.attempts < 5, call.queued == nil {
+    if status == 491, change.attempts < glareLimit(id), call.queued == nil {
       let steps = calls[id]?.isOurs == true ? 210 + random.next() % 191 : random.next() % 201
       call.queued = .init(
         body: change.body, attempts: change.attempts + 1, at: now + .milliseconds(10 * Int64(steps)))
@@ -212,11 +215,16 @@ extension SIPEndpoint {
       // 12.2.1.2: the other side has lost the dialog; a BYE tells it, in case it has not.
       sayBye(id, cause: .dialogLost, headers: [], at: now)
     } else {
+      tellDialog(id)
       emit(
         .reinviteFailed(
           SIPCallHandle(value: id), status: status, reason: message?.reason ?? defaultReason(status)))
     }
   }
+
+  /// How often glare is tried again. In a call of another process the peer's own INVITE may wait for that one until its
+  /// transaction ends, 64*T1 from now; attempts are a second apart on average.
+  private func glareLimit(_ id: UInt64) -> Int { calls[id]?.isAdopted == true ? 32 : 5 }
 
   /// Ends the call in whatever state it is: BYE, CANCEL, or a refusal (480). `ended` follows when the other side knows.
   public mutating func hangup(

@@ -24,6 +24,8 @@ public struct SIPEndpoint: Sendable {
   var serverIDs: [SIPServerKey: UInt64] = [:]
   /// From tag, Call-ID and CSeq of requests outside dialogs (8.2.2.2).
   var merges: [String: UInt64] = [:]
+  /// Dialogs that have been given up, and until when they are spoken for.
+  var departed: [SIPDialogKey: Instant] = [:]
   var framers: [UInt64: SIPStreamFramer] = [:]
   var timers = SIPTimerQueue()
   /// What the function that is running has to hand out.

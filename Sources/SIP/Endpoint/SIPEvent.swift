@@ -19,7 +19,8 @@ public struct SIPRequestHandle: Hashable, Sendable, CustomStringConvertible {
   public var description: String { "request#\(value)" }
 }
 
-/// What happened. Every handle gets exactly one `ended`, and nothing after it.
+/// What happened. Every handle gets exactly one `ended`, and nothing after it; one that is given up with
+/// ``SIPEndpoint/abandon(_:at:)`` gets none.
 public enum SIPEvent: Sendable {
   /// A new call is offered; 100 has been sent. Answer with ``SIPEndpoint/ring(_:status:body:headers:at:)``,
   /// ``SIPEndpoint/answer(_:body:headers:at:)`` or ``SIPEndpoint/reject(_:status:reason:headers:at:)``.
@@ -40,6 +41,10 @@ public enum SIPEvent: Sendable {
   case reinviteAnswered(SIPCallHandle, body: SIPBody?, needsAnswer: Bool)
   /// Our re-INVITE was refused: the session stays as it was. Glare (491) is retried first, as RFC 3261 14.1 says.
   case reinviteFailed(SIPCallHandle, status: Int, reason: String)
+  /// What a successor would have to know of an answered call: at its answer and after every INVITE in it. Told only where
+  /// ``SIPConfiguration/tellsDialogs`` is set. Other requests change no more than the peer's sequence number; a successor
+  /// that does not know it can at worst answer an OPTIONS or INFO twice.
+  case dialogChanged(SIPCallHandle, SIPDialogState)
   /// The call is over and its handle unknown from now on.
   case ended(SIPCallHandle, SIPEnd)
   /// The final response to a request outside a dialog.

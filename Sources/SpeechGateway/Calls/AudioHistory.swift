@@ -10,7 +10,12 @@ struct AudioHistory {
   /// One past the last.
   var end: Int64 { start + Int64(samples.count) }
 
-  mutating func append(_ frame: UnsafeBufferPointer<Int16>) {
+  /// - Parameter position: of the first sample; nil: behind the last. Anywhere else everything before is forgotten.
+  mutating func append(_ frame: UnsafeBufferPointer<Int16>, at position: Int64? = nil) {
+    if let position, position != end {
+      samples.removeAll()
+      start = position
+    }
     samples.append(contentsOf: frame)
     if samples.count > Self.maxSamples { drop(samples.count - Self.maxSamples / 2) }
   }

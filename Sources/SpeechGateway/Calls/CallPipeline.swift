@@ -22,33 +22,48 @@ final class CallPipeline {
     /// Hands an input to this call's strand.
     var post: @Sendable (CallSpeech.Input) -> Void
     var isOpen: @Sendable () -> Bool
+    /// Samples of the caller's voice that the media role has delivered.
+    var delivered: @Sendable () -> Int64
     /// The call is over.
     var ended: @Sendable () -> Void
   }
 
-  private let around: Surroundings
+  let around: Surroundings
   private var detector: VoiceDetector
-  private var endpointer: Endpointer
-  private var history = AudioHistory()
+  var endpointer: Endpointer
+  var history = AudioHistory()
   private var runtime: HopSender<SpeechToRuntime>
-  private var queue: PlaybackQueue
+  var queue: PlaybackQueue
   /// How the next turn is listened to, and how the one that has begun is.
-  private var listen = ListenSpec(speech: false)
-  private var turnListen = ListenSpec(speech: false)
-  private var decodes = Decodes()
-  private var partials = PartialResults()
-  private var reportedPlayback = PlaybackState.silent
-  private var hangup: HangupReason?
-  private var answeredAt: Instant?
-  private var answeredPosition: Int64?
-  private(set) var isOver = false
+  var listen = ListenSpec(speech: false)
+  var turnListen = ListenSpec(speech: false)
+  var decodes = Decodes()
+  var partials = PartialResults()
+  var reportedPlayback = PlaybackState.silent
+  var hangup: HangupReason?
+  var answeredAt: Instant?
+  var answeredPosition: Int64?
+  var isOver = false
+  /// Of a call whose state is kept.
+  var keeping: Keeping?
+  /// Orders to the media role that the state which is kept knows of.
+  var keptOrders = 0
+  /// Of a call that has come from another process.
+  var inherited: SpeechState?
+  /// Turns that a predecessor ended, to be decoded as soon as they have been heard again.
+  var unheard: [Decodes.Final] = []
 
   init(
-    detector: VoiceDetector, media: any MediaSide, runtime: any HopSink<SpeechToRuntime>, around: Surroundings
+    detector: VoiceDetector, media: any MediaSide, runtime: any HopSink<SpeechToRuntime>, around: Surroundings,
+    keeping: Keeping? = nil, inherited: SpeechState? = nil
   ) {
     self.around = around
     self.detector = detector
-    endpointer = Endpointer(settings: around.configuration.turnSettings)
+    self.keeping = keeping
+    self.inherited = inherited
+    let settings = around.configuration.turnSettings
+    endpointer =
+      inherited.map { Endpointer(settings: settings, resuming: $0.turns) } ?? Endpointer(settings: settings)
     self.runtime = HopSender(runtime)
     let maker = around.maker
     let post = around.post
@@ -64,26 +79,33 @@ final class CallPipeline {
   func receive(_ input: CallSpeech.Input) {
     guard !isOver else { return }
     switch input {
-    case .media(let message, let heard, let at): media(message, heard: heard, at: at)
-    case .runtime(let message, let at): command(message, at: at)
+    case .media(let message, let heard, let at):
+      guard keeping?.receive(left: message.sequence) ?? true else { return }
+      media(message.message, heard: heard, at: at)
+    case .runtime(let message, let at):
+      guard keeping?.receive(right: message.sequence) ?? true else { return }
+      command(message.message, at: at)
     case .recognized(let ticket, let outcome, let at): recognized(ticket, outcome, at: at)
     case .partial(let turn, let outcome, let since, let at):
       heardSoFar(turn, Decodes.Decoded(outcome: outcome, since: since, at: at))
     case .piece(let id, let event, let at): report(queue.receive(id, event, now: at), at: at)
+    case .lineReplaced: queue.lineReplaced()
     }
     playbackMayHaveChanged()
     hangUpIfDue()
   }
 
   /// The next frame of the caller's voice.
-  func hear(_ frame: UnsafeBufferPointer<Int16>) {
+  /// - Parameter position: of its first sample; nil: behind the last frame.
+  func hear(_ frame: UnsafeBufferPointer<Int16>, at place: Int64? = nil) {
     guard !isOver else { return }
-    let position = history.end
-    history.append(frame)
+    let position = place ?? history.end
+    history.append(frame, at: position)
+    if inherited != nil { hearAgain() }
     let probability = detector.probability(frame)
     act(endpointer.receive(.frame(position: position, samples: frame.count, probability: probability)))
     if let interval = around.configuration.partialIntervalMs { lookAhead(every: Int64(max(1, interval)) * 16) }
-    if !endpointer.isHearingSpeech { history.trim(keeping: Self.idleHistory) }
+    if !endpointer.isHearingSpeech, unheard.isEmpty { history.trim(keeping: Self.idleHistory) }
     playbackMayHaveChanged()
     hangUpIfDue()
   }
@@ -97,23 +119,23 @@ final class CallPipeline {
       guard answeredAt == nil else { return }
       answeredAt = at
       answeredPosition = heard
-      runtime.send(.answered)
+      tell(.answered)
     case .digit(let digit, let durationMs):
       // What it stops is reported before the digit, so that the runtime sees the prompt end and then why.
       act(endpointer.receive(.digit), at: at)
-      runtime.send(.digit(digit, durationMs: durationMs, atMs: milliseconds(at)))
+      tell(.digit(digit, durationMs: durationMs, atMs: milliseconds(at)))
     case .playoutStarted(let id): report(queue.playoutStarted(id), at: at)
     case .playoutProgress(let id, let played): report(queue.playoutProgress(id, samples: played, now: at), at: at)
     case .playoutFinished(let id): report(queue.playoutFinished(id, now: at), at: at)
     case .playoutCleared(let id, let played): report(queue.playoutCleared(id, samples: played, now: at), at: at)
-    case .held: runtime.send(.held)
-    case .resumed: runtime.send(.resumed)
-    case .quality(let quality): runtime.send(.quality(quality))
+    case .held: tell(.held)
+    case .resumed: tell(.resumed)
+    case .quality(let quality): tell(.quality(quality))
     case .ended(let reason):
       isOver = true
       around.ended()
       // Last: whoever hears of the end may ask how many calls are left.
-      runtime.send(.ended(reason))
+      tell(.ended(reason))
     }
   }
 
@@ -144,22 +166,29 @@ final class CallPipeline {
   }
 
   private func say(_ prompt: Prompt, at: Instant) {
-    let configuration = around.configuration
-    switch PromptPieces.of(prompt, maker: around.maker, voice: configuration.voice, speed: configuration.speed) {
+    if keeping != nil, queue.textBytes + prompt.source.bytes > Self.mostKeptText {
+      return report([.failed(prompt.id, "more than \(Self.mostKeptText) bytes of text are waiting to be said")], at: at)
+    }
+    switch pieces(of: prompt) {
     case .success(let pieces): report(queue.append(Playback(prompt: prompt, pieces: pieces), now: at), at: at)
     case .failure(let error): report([.failed(prompt.id, error.message)], at: at)
     }
   }
 
+  func pieces(of prompt: Prompt) -> Result<[Piece], SynthesisError> {
+    let configuration = around.configuration
+    return PromptPieces.of(prompt, maker: around.maker, voice: configuration.voice, speed: configuration.speed)
+  }
+
   /// Ends the call once everything that was to be heard has been heard.
-  private func hangUpIfDue() {
+  func hangUpIfDue() {
     guard let reason = hangup, queue.isEmpty else { return }
     hangup = nil
     queue.order(.hangup(reason))
   }
 
   /// The endpointer judges speech by what the caller hears.
-  private func playbackMayHaveChanged() {
+  func playbackMayHaveChanged() {
     let state: PlaybackState = queue.audible.map { .playing(bargeIn: $0.bargeIn) } ?? .silent
     guard state != reportedPlayback else { return }
     reportedPlayback = state
@@ -180,7 +209,7 @@ final class CallPipeline {
       decodes.begin()
       log("The caller speaks", evidence)
       report(queue.confirmInterruption(now: at), at: at)
-      runtime.send(.speechStarted(atMs: milliseconds(onset)))
+      tell(.speechStarted(atMs: milliseconds(onset)))
     case .interruption(let cause, let evidence):
       log("The prompt is interrupted", evidence)
       let tentative = cause == .speech && !endpointer.isInTurn
@@ -197,7 +226,9 @@ final class CallPipeline {
     case .speechEnded(let segment, let reason, let evidence):
       log("The turn is over", evidence, reason: reason.rawValue)
       partials.end()
-      let endpointMs = Int(max(0, evidence.position - segment.speechEnd)) / 16
+      // What has come to the line meanwhile counts, not what this worker has got round to.
+      let behind = max(0, around.delivered() - segment.speechEnd)
+      let endpointMs = Int(behind) / 16 + around.configuration.turnSettings.endLagMs
       let final = Decodes.Final(
         segment: segment, listen: turnListen, endpointMs: endpointMs, decided: at,
         isByWords: reason == .grammarComplete)
@@ -212,12 +243,18 @@ final class CallPipeline {
     }
   }
 
-  private func decode(_ segment: Segment) {
+  private func decode(_ segment: Segment) { decode(segment, listen: turnListen) }
+
+  func decode(_ segment: Segment, listen: ListenSpec) {
     let (ticket, wish) = decodes.start(segment, at: around.now())
     let post = around.post
     let now = around.now
     let request = RecognitionRequest(
-      segment: history.samples(segment.start, segment.end), listen: turnListen, isWanted: { wish.holds })
+      segment: history.samples(segment.start, segment.end), listen: listen, isWanted: { wish.holds })
+    if keeping != nil, request.segment.isEmpty {
+      // Neither a predecessor nor the media role has it any more: the turn stays without words.
+      return recognized(ticket, .dropped, at: now())
+    }
     around.recognizer.recognize(request) { post(.recognized(ticket, $0, at: now())) }
   }
 
@@ -255,7 +292,7 @@ final class CallPipeline {
 
   private func tellPartial(_ transcript: String, at: Instant) {
     guard partials.isNew(transcript) else { return }
-    runtime.send(.speechPartial(transcript: transcript, atMs: milliseconds(at)))
+    tell(.speechPartial(transcript: transcript, atMs: milliseconds(at)))
   }
 
   /// Counts a decode once it is clear whether its words were a turn's or only a guess.
@@ -285,28 +322,37 @@ final class CallPipeline {
     around.logger.debug(
       "A turn is understood",
       metadata: ["transcript": "\(recognition.transcript)", "confidence": "\(recognition.confidence)"])
-    runtime.send(
+    // Counted back from the decision, on the clock that also says when the answer goes out.
+    let endMs = max(0, milliseconds(ready.final.decided) - ready.sinceSpeechMs)
+    let settings = around.configuration.turnSettings
+    let heardMs = Int(segment.speechEnd - segment.speechStart) / 16
+    let durationMs = max(0, heardMs - settings.endLagMs + settings.lineLagMs)
+    tell(
       .speechFinal(
         SpeechResult(
           transcript: recognition.transcript, confidence: recognition.confidence,
           language: ready.final.listen.language.isEmpty ? around.configuration.language : ready.final.listen.language,
-          durationMs: Int(segment.speechEnd - segment.speechStart) / 16, startMs: milliseconds(segment.speechStart),
-          endMs: milliseconds(segment.speechEnd), endpointMs: ready.final.endpointMs,
+          durationMs: durationMs, startMs: max(0, endMs - durationMs), endMs: endMs, endpointMs: ready.final.endpointMs,
           recognizeMs: ready.recognizeMs, model: around.recognizer.model)))
   }
 
   // MARK: Telling
 
-  private func report(_ reports: [PlaybackQueue.Report], at: Instant) {
+  private func tell(_ message: SpeechToRuntime) {
+    keeping?.told()
+    runtime.send(message)
+  }
+
+  func report(_ reports: [PlaybackQueue.Report], at: Instant) {
     for report in reports {
       switch report {
-      case .started(let id): runtime.send(.playbackStarted(id, atMs: milliseconds(at)))
-      case .finished(let id): runtime.send(.playbackFinished(id))
+      case .started(let id): tell(.playbackStarted(id, atMs: milliseconds(at)))
+      case .finished(let id): tell(.playbackFinished(id))
       case .interrupted(let id, let heard, let playedMs, let cause):
-        runtime.send(.playbackInterrupted(id, heard: heard, playedMs: playedMs, by: cause))
+        tell(.playbackInterrupted(id, heard: heard, playedMs: playedMs, by: cause))
       case .failed(let id, let message):
         around.logger.warning("A prompt cannot be played", metadata: ["error": "\(message)"])
-        runtime.send(.playbackFailed(id, message: message))
+        tell(.playbackFailed(id, message: message))
       case .firstAudio(let seconds, let cached):
         around.metrics.firstAudio(engine: around.maker.synthesizer.name, seconds: seconds, cached: cached)
       }

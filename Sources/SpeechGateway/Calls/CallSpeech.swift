@@ -5,7 +5,7 @@ import Synchronization
 
 /// One call as media and runtime see it: a mailbox in front of the call's ``CallPipeline``, which runs on the speech
 /// workers, never on two at once.
-final class CallSpeech: SpeechSide {
+final class CallSpeech: KeptSpeechSide {
   /// Two seconds: what a worker may be late before the caller's voice is lost.
   private static let ringSamples = 32_768
   /// Frames heard in one go before other calls get their turn.
@@ -14,12 +14,14 @@ final class CallSpeech: SpeechSide {
   /// What arrives from anywhere but the caller's voice.
   enum Input: Sendable {
     /// `heard`: samples of the caller's voice that had come before it.
-    case media(MediaToSpeech, heard: Int64, at: Instant)
-    case runtime(RuntimeToSpeech, at: Instant)
+    case media(Numbered<MediaToSpeech>, heard: Int64, at: Instant)
+    case runtime(Numbered<RuntimeToSpeech>, at: Instant)
     case recognized(RecognitionTicket, RecognitionOutcome, at: Instant)
     /// Of the caller's turn so far.
     case partial(turn: Int, RecognitionOutcome, since: Instant, at: Instant)
     case piece(PlaybackID, PieceEvent, at: Instant)
+    /// Another media process has the line.
+    case lineReplaced(at: Instant)
   }
 
   private struct Mailbox {
@@ -27,22 +29,45 @@ final class CallSpeech: SpeechSide {
     var isClosed = false
   }
 
-  private let ring = SampleRing(capacity: CallSpeech.ringSamples)
+  private let ear: Ear
   private let mailbox = NIOLockedValueBox(Mailbox())
   /// Samples the media role has delivered. Written by the call's event loop only.
   private let delivered = Atomic<Int64>(0)
+  /// See ``KeptSpeechSide/heardFrom``.
+  private let wantedFrom = Atomic<Int64>(0)
+  /// Closed when another process has the call.
+  let gate = CallGate()
   /// 0 idle, 1 waiting for a worker or running, 2 running and to run again. Busy until `start`.
   private let activity = Atomic<Int>(1)
   private let now: @Sendable () -> Instant
   private let schedule: @Sendable (CallSpeech) -> Void
+  /// Where the caller's voice waits for a worker.
+  private enum Ear: Sendable {
+    /// Of a call that lives and dies with this process.
+    case ring(SampleRing)
+    case kept(NIOLockedValueBox<CallerVoice>)
+  }
 
   // Used only inside `run`, which `activity` keeps to one thread at a time, each run happening after the one before.
   private nonisolated(unsafe) var pipeline: CallPipeline?
+  // Whether the pipeline has taken up what a predecessor left; only `run` looks at it, as above.
+  private nonisolated(unsafe) var hasBegun = false
   private nonisolated(unsafe) let frame: UnsafeMutableBufferPointer<Int16>
 
-  init(now: @escaping @Sendable () -> Instant, schedule: @escaping @Sendable (CallSpeech) -> Void) {
+  /// - Parameter heardFrom: where the voice of a kept call is wanted from; nil: the call is not kept.
+  init(
+    heardFrom: Int64? = nil, now: @escaping @Sendable () -> Instant,
+    schedule: @escaping @Sendable (CallSpeech) -> Void
+  ) {
     self.now = now
     self.schedule = schedule
+    wantedFrom.store(heardFrom ?? 0, ordering: .relaxed)
+    delivered.store(heardFrom ?? 0, ordering: .relaxed)
+    if let heardFrom {
+      ear = .kept(NIOLockedValueBox(CallerVoice(from: heardFrom)))
+    } else {
+      ear = .ring(SampleRing(capacity: CallSpeech.ringSamples))
+    }
     frame = .allocate(capacity: CallPipeline.frameSamples)
     frame.initialize(repeating: 0)
   }
@@ -55,19 +80,61 @@ final class CallSpeech: SpeechSide {
     schedule(self)
   }
 
+  /// Samples of the caller's voice that have come so far.
+  var deliveredSamples: Int64 { delivered.load(ordering: .relaxed) }
+
   /// Samples of the caller's voice lost so far.
-  var droppedSamples: Int { ring.dropped }
+  var droppedSamples: Int {
+    switch ear {
+    case .ring(let ring): ring.dropped
+    case .kept(let voice): voice.withLockedValue { $0.dropped }
+    }
+  }
 
   // MARK: From media, on the call's event loop
 
   func audio(_ pcm: UnsafeBufferPointer<Int16>, position: Int64) {
-    ring.write(pcm)
-    delivered.add(Int64(pcm.count), ordering: .relaxed)
-    if ring.count >= CallPipeline.frameSamples { poke() }
+    let waiting: Int
+    switch ear {
+    case .ring(let ring):
+      ring.write(pcm)
+      delivered.add(Int64(pcm.count), ordering: .relaxed)
+      waiting = ring.count
+    case .kept(let voice):
+      guard !gate.isClosed else { return }
+      waiting = voice.withLockedValue { voice in
+        voice.write(pcm, position: position)
+        delivered.store(voice.next, ordering: .relaxed)
+        return voice.count
+      }
+    }
+    if waiting >= CallPipeline.frameSamples { poke() }
   }
 
   func send(_ message: Numbered<MediaToSpeech>) {
-    post(.media(message.message, heard: delivered.load(ordering: .relaxed), at: now()))
+    post(.media(message, heard: delivered.load(ordering: .relaxed), at: now()))
+  }
+
+  // MARK: A call whose state is kept
+
+  var fromRuntime: any HopSink<RuntimeToSpeech> {
+    ClosureSink { [weak self] message in
+      guard let self else { return }
+      post(.runtime(message, at: now()))
+    }
+  }
+
+  var heardFrom: Int64 { wantedFrom.load(ordering: .acquiring) }
+  func wantVoice(from position: Int64) { wantedFrom.store(position, ordering: .releasing) }
+
+  func mediaReplaced() { post(.lineReplaced(at: now())) }
+
+  func abandon() {
+    gate.close()
+    mailbox.withLockedValue { $0 = Mailbox(inputs: [], isClosed: true) }
+    if case .kept(let voice) = ear { voice.withLockedValue { $0.clear() } }
+    // A worker forgets the pipeline.
+    poke()
   }
 
   // MARK: From anywhere
@@ -100,25 +167,50 @@ final class CallSpeech: SpeechSide {
   func run() {
     activity.store(1, ordering: .sequentiallyConsistent)
     if let pipeline {
+      if !hasBegun {
+        hasBegun = true
+        pipeline.begin()
+      }
       takeInputs(pipeline)
       var frames = 0
-      while frames < Self.framesPerTurn, ring.count >= frame.count {
-        _ = ring.read(into: frame)
-        pipeline.hear(UnsafeBufferPointer(frame))
+      while frames < Self.framesPerTurn, !gate.isClosed, hear(pipeline) {
         // A worker that catches up must not hear past the words of a decode that has ended meanwhile.
         takeInputs(pipeline)
         frames += 1
       }
-      if pipeline.isOver {
+      if gate.isClosed { pipeline.decodes.abandon() }
+      if pipeline.isOver || gate.isClosed {
         self.pipeline = nil
         mailbox.withLockedValue { $0 = Mailbox(inputs: [], isClosed: true) }
       }
     }
-    let hasMore = pipeline != nil && ring.count >= frame.count
+    let hasMore = pipeline != nil && waiting >= frame.count
     if hasMore || !activity.compareExchange(expected: 1, desired: 0, ordering: .acquiringAndReleasing).exchanged {
       activity.store(1, ordering: .releasing)
       schedule(self)
     }
+  }
+
+  /// Samples of the caller's voice that no worker has heard.
+  private var waiting: Int {
+    switch ear {
+    case .ring(let ring): ring.count
+    case .kept(let voice): voice.withLockedValue { $0.count }
+    }
+  }
+
+  /// - Returns: false where there is no whole frame.
+  private func hear(_ pipeline: CallPipeline) -> Bool {
+    switch ear {
+    case .ring(let ring):
+      guard ring.count >= frame.count else { return false }
+      _ = ring.read(into: frame)
+      pipeline.hear(UnsafeBufferPointer(frame))
+    case .kept(let voice):
+      guard let position = voice.withLockedValue({ $0.read(into: frame) }) else { return false }
+      pipeline.hear(UnsafeBufferPointer(frame), at: position)
+    }
+    return true
   }
 
   private func takeInputs(_ pipeline: CallPipeline) {
@@ -127,7 +219,8 @@ final class CallSpeech: SpeechSide {
       swap(&inputs, &mailbox.inputs)
       return inputs
     }
-    for input in inputs { pipeline.receive(input) }
+    for input in inputs where !gate.isClosed { pipeline.receive(input) }
+    if !gate.isClosed { pipeline.keepIfDue() }
   }
 }
 

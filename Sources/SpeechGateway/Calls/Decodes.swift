@@ -32,6 +32,8 @@ struct Decodes {
     var final: Final
     var decoded: Decoded
     var recognizeMs: Int
+    /// From the end of the speech to the decision.
+    var sinceSpeechMs: Int
 
     var recognition: Recognition {
       if case .recognized(let words) = decoded.outcome { return words }
@@ -75,6 +77,17 @@ struct Decodes {
     }
     defer { candidate = nil }
     return candidate?.decoded
+  }
+
+  /// A predecessor's turn, which is to be decoded again.
+  mutating func restore(_ final: Final) { finals.append((final, nil)) }
+
+  /// Turns that are over and wait for their words, oldest first.
+  var waiting: [Final] { finals.map(\.final) }
+
+  /// Nobody wants any of it any more.
+  func abandon() {
+    for work in running.values { work.wish.end() }
   }
 
   mutating func start(_ segment: Segment, at: Instant) -> (ticket: RecognitionTicket, wish: Wish) {
@@ -122,6 +135,7 @@ struct Decodes {
       waited = max(0, (decoded.at - decoded.since).milliseconds)
       final.endpointMs = max(0, final.endpointMs - Int(waited))
     }
-    return Ready(final: final, decoded: decoded, recognizeMs: Int(waited))
+    return Ready(
+      final: final, decoded: decoded, recognizeMs: Int(waited), sinceSpeechMs: first.final.endpointMs)
   }
 }

@@ -9,7 +9,8 @@ struct PartialResults {
   private var isLooking = false
   private var start: Int64 = 0
   private var looked: Int64 = 0
-  private var told = ""
+  /// The last words that were told of the turn.
+  private(set) var told = ""
 
   /// A turn begins.
   /// - Parameters:
@@ -21,6 +22,12 @@ struct PartialResults {
     self.start = start
     looked = heard
     told = ""
+  }
+
+  /// A predecessor's turn goes on; see ``begin(start:heard:)``.
+  mutating func resume(start: Int64, heard: Int64, told: String) {
+    begin(start: start, heard: heard)
+    self.told = told
   }
 
   mutating func end() { isOpen = false }

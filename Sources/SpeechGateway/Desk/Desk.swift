@@ -136,8 +136,9 @@ final class Desk: SpeechDesk {
   private func end(_ operation: SpeechOperation, _ seats: DeskSeats) -> DeskEnd {
     let metrics = self.metrics
     return { outcome, seconds in
-      metrics.requestEnded(operation, outcome, audioSeconds: seconds)
+      // Who hears of the end finds the seat free.
       seats.leave()
+      metrics.requestEnded(operation, outcome, audioSeconds: seconds)
     }
   }
 

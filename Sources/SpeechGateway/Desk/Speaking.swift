@@ -71,7 +71,7 @@ final class Speaking: Sendable {
     case .silence(let samples):
       state.samples += samples
       hand(encoder.write([Int16](repeating: 0, count: samples)))
-    case .file: break
+    case .file, .object: break
     case .text(let request, _):
       var sound: [Int16] = []
       do {

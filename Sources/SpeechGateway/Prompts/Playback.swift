@@ -17,26 +17,34 @@ struct Playback {
   var id: PlaybackID { prompt.id }
   var stage = Stage.live
   /// Pieces asked for so far; counts on where the prompt loops.
-  private(set) var askedPieces = 0
+  var askedPieces = 0
+  /// Pieces in all, where it does not loop.
+  var pieceLimit: Int
   /// The piece being made, and whether it has ended.
-  private(set) var isMaking = false
+  var isMaking = false
   /// Samples that were made and not yet taken by the media role, behind `fed`.
-  private var buffer: [[Int16]] = []
+  var buffer: [[Int16]] = []
   /// Samples of `buffer[0]` that are taken already.
-  private var bufferOffset = 0
-  private(set) var buffered = 0
+  var bufferOffset = 0
+  var buffered = 0
   /// Samples of finished pieces and the one being made: where the next chunk begins.
-  private var made = 0
-  private var pieceStart = 0
+  var made = 0
+  var pieceStart = 0
   /// Words and where they end, counted from the start of the prompt.
-  private(set) var words: [SpokenWord] = []
+  var words: [SpokenWord] = []
   /// Samples the media role has taken, and has played; from the start of the prompt.
-  private(set) var fed = 0
-  private(set) var played = 0
-  /// What was played before the playback was opened again after a false alarm.
-  private var playedBefore = 0
+  var fed = 0
+  var played = 0
+  /// Where the playback was opened (again), after a false alarm or by a successor.
+  var playedBefore = 0
+  /// How far it had been heard before a successor went back to the beginning of a sentence.
+  var heardBefore = 0
   /// Recently fed samples, so that a prompt can go on where it was cut. At most what is ahead of the line.
-  private var recent: [Int16] = []
+  var recent: [Int16] = []
+  /// The piece that is being heard, counted like `askedPieces`, and those after it, with where they begin.
+  var places: [Place] = []
+  /// What a predecessor had of it on the wire; nil for a prompt of one's own, and once that is known to be over.
+  var inherited: Inherited?
 
   var isOpened = false
   var hasStarted = false
@@ -50,17 +58,19 @@ struct Playback {
     self.prompt = prompt
     self.pieces = pieces
     isLooping = prompt.loop && !pieces.isEmpty
+    pieceLimit = pieces.count
   }
 
   /// Whether everything that belongs to it is made.
-  var isMade: Bool { !isMaking && !isLooping && askedPieces >= pieces.count }
+  var isMade: Bool { !isMaking && !isLooping && askedPieces >= pieceLimit }
   /// Whether another piece should be made now: there is one, and less than `ahead` samples wait.
   func wantsPiece(ahead: Int) -> Bool {
-    !isMaking && buffered < ahead && (isLooping || askedPieces < pieces.count)
+    !isMaking && buffered < ahead && (isLooping || askedPieces < pieceLimit)
   }
 
   mutating func nextPiece() -> Piece {
     let piece = pieces[askedPieces % pieces.count]
+    places.append(Place(piece: askedPieces, start: made))
     askedPieces += 1
     isMaking = true
     pieceStart = made
@@ -74,11 +84,23 @@ struct Playback {
       made += samples.count
     }
     // A loop without end must not gather words without end; what was heard of it is its text once.
-    guard askedPieces <= pieces.count else { return }
-    for word in ended { words.append(SpokenWord(text: word.text, endSample: pieceStart + word.endSample)) }
+    if askedPieces <= pieces.count {
+      for word in ended { words.append(SpokenWord(text: word.text, endSample: pieceStart + word.endSample)) }
+    }
+    locate(pieceHasEnded: false)
   }
 
-  mutating func pieceEnded() { isMaking = false }
+  mutating func pieceEnded() {
+    isMaking = false
+    locate(pieceHasEnded: true)
+  }
+
+  /// The round that is being made is the last.
+  mutating func endLoop() {
+    guard isLooping else { return }
+    isLooping = false
+    pieceLimit = max(pieces.count, askedPieces)
+  }
 
   /// Offers what is buffered, at most `limit` samples; `take` says how many were taken.
   /// - Returns: whether all that was offered has been taken.
@@ -107,7 +129,9 @@ struct Playback {
 
   /// The media role has played so many samples since the playback was opened (again).
   mutating func progress(_ samples: Int) {
+    guard !isOnPredecessorsLine else { return played = max(played, playedBefore + samples) }
     played = min(fed, max(played, playedBefore + samples))
+    passPlaces()
     let keep = fed - played
     // Trimmed seldom, so that the memory is moved seldom.
     if recent.count > keep + 16_000 { recent.removeFirst(recent.count - keep) }
@@ -132,7 +156,7 @@ struct Playback {
 
   /// The text that had been spoken when it was cut: the words that were out, give or take a twentieth of a second.
   var heard: String {
-    let count = words.prefix { $0.endSample <= played + 800 }.count
+    let count = words.prefix { $0.endSample <= furthest + Self.wordTolerance }.count
     if count == 0 { return "" }
     // The voice's own words have lost their punctuation: the same number of the text's is what a person would read.
     let written = self.written.split(whereSeparator: \.isWhitespace)
@@ -152,5 +176,10 @@ struct Playback {
     }
   }
 
-  var playedMs: Int { played / 16 }
+  /// A word counts as heard when all but this much of it was: a twentieth of a second.
+  static let wordTolerance = 800
+
+  /// How far it has been heard.
+  var furthest: Int { max(played, heardBefore) }
+  var playedMs: Int { furthest / 16 }
 }

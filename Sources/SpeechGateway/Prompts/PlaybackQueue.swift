@@ -22,10 +22,12 @@ struct PlaybackQueue {
     case firstAudio(seconds: Double, cached: Bool)
   }
 
-  private var queue: [Playback] = []
+  var queue: [Playback] = []
   /// Orders to the media role, and what to make next.
   private let media: any MediaSide
   private var sender: HopSender<SpeechToMedia>
+  /// Orders given so far.
+  private(set) var ordered = 0
   private let make: (PlaybackID, Piece) -> Bool
 
   init(media: any MediaSide, make: @escaping (PlaybackID, Piece) -> Bool) {
@@ -37,10 +39,13 @@ struct PlaybackQueue {
   var isEmpty: Bool { queue.isEmpty }
 
   /// What the caller hears now: the first prompt that has been opened and is not being cut.
-  var audible: Prompt? { queue.first { $0.isOpened && $0.stage == .live }?.prompt }
+  var audible: Prompt? { queue.first { ($0.isOpened || $0.isResuming) && $0.stage == .live }?.prompt }
 
   /// Orders to the media role that are not about prompts go through the same numbering.
-  mutating func order(_ message: SpeechToMedia) { sender.send(message) }
+  mutating func order(_ message: SpeechToMedia) {
+    ordered += 1
+    sender.send(message)
+  }
 
   // MARK: The runtime's side
 
@@ -62,7 +67,7 @@ struct PlaybackQueue {
 
   /// No loop goes round again: the call is to end after what is queued.
   mutating func endLoops(now: Instant) -> [Report] {
-    for i in queue.indices { queue[i].isLooping = false }
+    for i in queue.indices { queue[i].endLoop() }
     return pump(now: now)
   }
 
@@ -88,24 +93,26 @@ struct PlaybackQueue {
     return pump(now: now)
   }
 
-  private var awaitedClears: Set<PlaybackID> = []
+  var awaitedClears: Set<PlaybackID> = []
   private var resumeAfterClear = false
-  private func awaitsClear(_ id: PlaybackID) -> Bool { awaitedClears.contains(id) }
+  /// Those that go on where they were once they are cleared.
+  private var reopening: Set<PlaybackID> = []
+  func awaitsClear(_ id: PlaybackID) -> Bool { awaitedClears.contains(id) }
 
   private mutating func cut(now: Instant, to stage: Playback.Stage, where chosen: (Playback) -> Bool) -> [Report] {
     for i in queue.indices where queue[i].stage != stage && chosen(queue[i]) {
       if case .clearing = queue[i].stage { continue }
       let wasLive = queue[i].stage == .live
       queue[i].stage = stage
-      if wasLive, queue[i].isOpened, awaitedClears.insert(queue[i].id).inserted { sender.send(.clear(queue[i].id)) }
+      if wasLive, queue[i].isOpened, awaitedClears.insert(queue[i].id).inserted { order(.clear(queue[i].id)) }
     }
     return settle() + pump(now: now)
   }
 
   /// Removes from the head what is over: cut, and its end known.
-  private mutating func settle() -> [Report] {
+  mutating func settle() -> [Report] {
     var reports: [Report] = []
-    while let first = queue.first, case .clearing(let cause) = first.stage, !awaitsClear(first.id) {
+    while let first = queue.first, case .clearing(let cause) = first.stage, !awaitsClear(first.id), !first.isLocating {
       queue.removeFirst()
       reports.append(.interrupted(first.id, heard: first.heard, playedMs: first.playedMs, by: cause))
     }
@@ -127,6 +134,7 @@ struct PlaybackQueue {
 
   mutating func playoutFinished(_ id: PlaybackID, now: Instant) -> [Report] {
     awaitedClears.remove(id)
+    reopening.remove(id)
     var reports: [Report] = []
     if let i = index(id) {
       let playback = queue.remove(at: i)
@@ -139,13 +147,27 @@ struct PlaybackQueue {
   mutating func playoutCleared(_ id: PlaybackID, samples: Int, now: Instant) -> [Report] {
     guard let i = index(id) else { return [] }
     let expected = awaitedClears.remove(id) != nil
+    let isReopened = reopening.remove(id) != nil
     queue[i].progress(samples)
+    if queue[i].isOnPredecessorsLine {
+      queue[i].goBack()
+      return settle() + pump(now: now)
+    }
     switch queue[i].stage {
-    case .live where expected && resumeAfterClear: queue[i].rewind()
+    case .live where expected && (resumeAfterClear || isReopened): queue[i].rewind()
     case .live: queue[i].stage = .clearing(.command)
     case .suspended, .clearing: break
     }
     return settle() + pump(now: now)
+  }
+
+  /// Another media process has the line and knows nothing of what was open on it. From the last to the first, so that nothing
+  /// of a later one is heard in between.
+  mutating func lineReplaced() {
+    for playback in queue.reversed() where playback.isOpened && awaitedClears.insert(playback.id).inserted {
+      reopening.insert(playback.id)
+      order(.clear(playback.id))
+    }
   }
 
   // MARK: The makers' side
@@ -157,18 +179,20 @@ struct PlaybackQueue {
     case .done: queue[i].pieceEnded()
     case .failed(let message):
       let playback = queue.remove(at: i)
-      if playback.isOpened { sender.send(.clear(id)) }
+      if playback.isOpened { order(.clear(id)) }
       awaitedClears.remove(id)
       return [.failed(id, message)] + settle() + pump(now: now)
     }
-    return pump(now: now)
+    return settle() + pump(now: now)
   }
 
   private func index(_ id: PlaybackID) -> Int? { queue.firstIndex { $0.id == id } }
 
   /// Asks for pieces and feeds the line as far as it takes.
-  private mutating func pump(now: Instant) -> [Report] {
+  mutating func pump(now: Instant) -> [Report] {
     var reports: [Report] = []
+    // Where a predecessor's prompt was is looked for even where it was cut: what had been heard of it is to be told.
+    for i in queue.indices where queue[i].isLocating { askForPieces(i) }
     var room = Self.ahead
     var isBlocked = false
     var live = 0
@@ -208,9 +232,10 @@ struct PlaybackQueue {
     let id = queue[i].id
     if !queue[i].isOpened {
       // Opened with its first audio, or empty where it has none at all.
-      guard queue[i].buffered > 0 || queue[i].isMade else { return true }
+      guard !queue[i].isLocating, queue[i].buffered > 0 || queue[i].isMade else { return true }
       queue[i].isOpened = true
-      sender.send(.play(id))
+      queue[i].inherited = nil
+      order(.play(id))
       if let since = queue[i].waitingSince, !queue[i].hasStarted {
         reports.append(
           .firstAudio(seconds: Double((now - since).nanoseconds) / 1e9, cached: queue[i].cameFromCache))
@@ -222,7 +247,7 @@ struct PlaybackQueue {
     askForPieces(i)
     if queue[i].isMade, queue[i].buffered == 0, !queue[i].endIsSent {
       queue[i].endIsSent = true
-      sender.send(.endOfAudio(id))
+      order(.endOfAudio(id))
     }
     return all
   }

@@ -1,4 +1,5 @@
 import Audio
+import Storage
 
 #if canImport(Glibc)
   import Glibc
@@ -18,6 +19,8 @@ final class PromptMaker: Sendable {
 
   private struct Job: Sendable {
     var piece: Piece
+    /// Of a piece that was fetched.
+    var bytes: [UInt8] = []
     var wanted: @Sendable () -> Bool
     var deliver: @Sendable (PieceEvent) -> Void
   }
@@ -25,17 +28,22 @@ final class PromptMaker: Sendable {
   let synthesizer: any Synthesizer
   let cache: PromptCache
   private let audioRoot: String
+  /// nil: sounds are files below `audioRoot`.
+  private let sounds: ObjectShelf?
   private let workers: WorkerThreads<Job>
 
-  init(synthesizer: any Synthesizer, cacheBytes: Int, audioRoot: String, threads: Int) {
+  init(
+    synthesizer: any Synthesizer, cacheBytes: Int, audioRoot: String, sounds: ObjectShelf? = nil, threads: Int
+  ) {
     self.synthesizer = synthesizer
     self.audioRoot = audioRoot
+    self.sounds = sounds
     let cache = PromptCache(bytes: cacheBytes)
     self.cache = cache
     let maker = Work(synthesizer: synthesizer, cache: cache)
     workers = WorkerThreads(count: threads, niceness: 4, limit: Self.queueLimit) { next in
       while let job = next({ _ in false }) {
-        if job.wanted() { maker.perform(job.piece, job.wanted, job.deliver) }
+        if job.wanted() { maker.perform(job) }
       }
     }
   }
@@ -59,19 +67,54 @@ final class PromptMaker: Sendable {
       deliver(.chunk([Int16](repeating: 0, count: samples), []))
       deliver(.done)
       return true
+    case .object(let key):
+      fetch(key, Job(piece: piece, wanted: wanted, deliver: deliver))
+      return false
     case .file: break
     }
-    if !workers.submit(Job(piece: piece, wanted: wanted, deliver: deliver)) {
-      deliver(.failed("too many prompts are waiting to be made"))
-    }
+    submit(Job(piece: piece, wanted: wanted, deliver: deliver))
     return false
   }
 
-  /// The readable file that `url` names, if it lies below the audio folder.
-  func file(_ url: String) -> Result<String, SynthesisError> {
+  private func submit(_ job: Job) {
+    if !workers.submit(job) { job.deliver(.failed("too many prompts are waiting to be made")) }
+  }
+
+  /// Nothing waits for the store but the prompt.
+  private func fetch(_ key: ObjectKey, _ job: Job) {
+    guard let sounds else { return job.deliver(.failed("no object store is configured")) }
+    Task {
+      var job = job
+      do throws(ObjectError) {
+        job.bytes = try await sounds.bytes(of: key)
+        submit(job)
+      } catch {
+        job.deliver(.failed(error.description))
+      }
+    }
+  }
+
+  /// The sound that `url` names: an object of the store, or a readable file below the audio folder.
+  func sound(_ url: String) -> Result<Piece, SynthesisError> {
     if url.hasPrefix("http://") || url.hasPrefix("https://") {
       return .failure(SynthesisError("audio over http is not supported yet; play a file below the audio folder"))
     }
+    guard let sounds else { return file(url).map { .file($0) } }
+    if url.hasPrefix("file://") || url.hasPrefix("/") {
+      return .failure(SynthesisError("'\(url)' is a file, and sounds lie in \(sounds.place): write its name there"))
+    }
+    let place = sounds.place + "/"
+    if url.hasPrefix("s3://"), !url.hasPrefix(place) {
+      return .failure(SynthesisError("'\(url)' does not lie in \(sounds.place)"))
+    }
+    do {
+      return .success(.object(try ObjectKey(url.hasPrefix(place) ? String(url.dropFirst(place.count)) : url)))
+    } catch {
+      return .failure(SynthesisError("'\(url)' names no sound: \(error)"))
+    }
+  }
+
+  private func file(_ url: String) -> Result<String, SynthesisError> {
     guard !audioRoot.isEmpty, let root = Self.canonical(audioRoot) else {
       return .failure(SynthesisError("no audio folder is configured, so no file can be played"))
     }
@@ -96,11 +139,12 @@ final class PromptMaker: Sendable {
     let synthesizer: any Synthesizer
     let cache: PromptCache
 
-    func perform(_ piece: Piece, _ wanted: () -> Bool, _ deliver: (PieceEvent) -> Void) {
-      switch piece {
-      case .text(let request, let cached): speak(request, cached: cached, wanted, deliver)
-      case .file(let path): read(path, wanted, deliver)
-      case .silence: deliver(.done)
+    func perform(_ job: Job) {
+      switch job.piece {
+      case .text(let request, let cached): speak(request, cached: cached, job.wanted, job.deliver)
+      case .file(let path): read(job) { () throws(AudioError) in try WAVClip.read(path: path) }
+      case .object(let key): read(job) { () throws(AudioError) in try WAVClip.parse(job.bytes, name: "\(key)") }
+      case .silence: job.deliver(.done)
       }
     }
 
@@ -134,21 +178,21 @@ final class PromptMaker: Sendable {
       deliver(.done)
     }
 
-    private func read(_ path: String, _ wanted: () -> Bool, _ deliver: (PieceEvent) -> Void) {
+    private func read(_ job: Job, _ clip: () throws(AudioError) -> WAVClip) {
       let samples: [Int16]
       do {
-        samples = try WAVClip.read(path: path).mono(at: 16_000)
+        samples = try clip().mono(at: 16_000)
       } catch {
-        deliver(.failed("\(error)"))
+        job.deliver(.failed("\(error)"))
         return
       }
       var at = 0
-      while at < samples.count, wanted() {
+      while at < samples.count, job.wanted() {
         let end = min(samples.count, at + PromptMaker.fileChunk)
-        deliver(.chunk(Array(samples[at..<end]), []))
+        job.deliver(.chunk(Array(samples[at..<end]), []))
         at = end
       }
-      deliver(.done)
+      job.deliver(.done)
     }
   }
 }

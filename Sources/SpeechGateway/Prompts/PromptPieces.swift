@@ -28,7 +28,7 @@ enum PromptPieces {
         try spoken(markup.pieces, prompt, known, voice: voice, speed: speed)
       }
     case .audio(let url):
-      return maker.file(url).map { [.file($0)] }
+      return maker.sound(url).map { [$0] }
     case .silence(let ms): return .success(silence(min(ms, maxSilenceMs)))
     }
   }

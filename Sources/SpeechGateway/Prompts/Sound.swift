@@ -1,5 +1,6 @@
 import Base
 import CallLink
+import Storage
 
 /// A finished piece of a prompt: mono, 16 kHz. Shared by all calls that say the same.
 struct Sound: Sendable {
@@ -14,6 +15,8 @@ enum Piece: Sendable, Hashable {
   case text(SynthesisRequest, cached: Bool)
   /// A file below the audio folder.
   case file(String)
+  /// A file of the object store.
+  case object(ObjectKey)
   /// Samples of silence.
   case silence(Int)
 }

@@ -22,7 +22,7 @@ extension DatabaseStores {
     return database
   }
 
-  private static func opened(
+  static func opened(
     _ sqlite: String?, _ postgres: String?
   ) throws(StorageError) -> (database: any SQLDatabase, place: String) {
     if let postgres {

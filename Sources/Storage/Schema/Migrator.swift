@@ -18,6 +18,11 @@ struct Migrator: Sendable {
   /// Takes the missing steps, all or none: within one transaction that nobody else runs beside it.
   /// - Throws: ``StorageError`` `cannotOpen` for a schema that these steps did not make.
   func migrate(_ database: any SQLConnection, nowMs: Int64) throws -> MigrationReport {
+    // Who may not make tables can serve on a schema that lacks nothing: `IF NOT EXISTS` asks for the right in any case.
+    if try Self.hasTable("schema_steps", database), try !Self.hasTable(Self.formerTable, database) {
+      let report = try plan(database)
+      if report.taken.isEmpty { return report }
+    }
     try database.run(
       """
       CREATE TABLE IF NOT EXISTS schema_steps (
@@ -65,6 +70,16 @@ struct Migrator: Sendable {
     let names = Set(present.map(\.name))
     return MigrationReport(
       present: steps.map(\.name).filter(names.contains), taken: steps.map(\.name).filter { !names.contains($0) })
+  }
+
+  /// How the database stands to these steps. Changes nothing.
+  func state(_ database: any SQLConnection) throws -> SchemaState {
+    do {
+      let lacks = try plan(database).taken
+      return lacks.isEmpty ? .current : .behind(lacks)
+    } catch let error as StorageError where error.code == .cannotOpen {
+      return .foreign(error.description)
+    }
   }
 
   private func write(_ name: String, _ database: any SQLConnection, nowMs: Int64) throws {

@@ -2,7 +2,7 @@
 enum Schema {
   /// In order. A step that was released never changes: its checksum is in every database.
   static let migrations: [SQLMigration] = [
-    record, dialogsAndDocuments, tenants, access, webhooks, rememberedAnswers, sharing,
+    record, dialogsAndDocuments, tenants, access, webhooks, rememberedAnswers, sharing, withoutSnapshots,
   ]
 
   static let record = SQLMigration("1 record of sessions") { dialect in
@@ -89,6 +89,9 @@ enum Schema {
       // Documents are an index of files. It is SQLite's own, beside whichever database keeps the rest.
     ] + (dialect == .sqlite ? documentTables : [])
   }
+
+  /// What a session has to remember is kept in `checkpoints`.
+  static let withoutSnapshots = SQLMigration("8 no snapshots") { _ in ["DROP TABLE snapshots"] }
 
   /// The documents alone, for a file of their own.
   static let documents = SQLMigration("1 documents") { _ in documentTables }

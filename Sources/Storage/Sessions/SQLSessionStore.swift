@@ -88,17 +88,13 @@ public final class SQLSessionStore: SessionStore {
 
   public func append(_ event: SessionEvent) { enqueue(.event(event)) }
 
-  public func put(_ summary: SessionSummary) { enqueue(.session(summary)) }
+  public func appendAgain(_ event: SessionEvent) { enqueue(.again(event)) }
 
-  public func putSnapshot(_ session: SessionID, sequence: Int64, data: [UInt8]) {
-    guard data.count <= StorageLimits.snapshotBytes else {
-      state.withLockedValue { $0.lost += 1 }
-      logger.error(
-        "a snapshot is too large to be kept", metadata: ["session_id": "\(session)", "bytes": "\(data.count)"])
-      return
-    }
-    enqueue(.snapshot(SessionSnapshot(session: session, sequence: sequence, data: data)))
-  }
+  public var queuedWrites: Int { state.withLockedValue { $0.queued } }
+
+  public var finishedWrites: Int { state.withLockedValue { $0.done } }
+
+  public func put(_ summary: SessionSummary) { enqueue(.session(summary)) }
 
   public func flush() async {
     await withCheckedContinuation { continuation in
@@ -186,13 +182,13 @@ public final class SQLSessionStore: SessionStore {
 
   private func commit(_ batch: [SessionWrite]) async {
     switch await attempt(batch) {
-    case .success: await publish(batch)
+    case .success(let fresh): await publish(fresh)
     case .failure(let error) where error.isPassing: lose(batch.count, error)
     case .failure where batch.count > 1:
       // One that cannot be written takes no other with it.
       for write in batch {
         switch await attempt([write]) {
-        case .success: await publish([write])
+        case .success(let fresh): await publish(fresh)
         case .failure(let error): lose(1, error)
         }
       }
@@ -201,18 +197,21 @@ public final class SQLSessionStore: SessionStore {
   }
 
   /// Tries until the database has taken the batch or refused it for good, or until a store that closes has no more time.
-  private func attempt(_ batch: [SessionWrite]) async -> Result<Void, StorageError> {
+  /// - Returns: the events that were not there before.
+  private func attempt(_ batch: [SessionWrite]) async -> Result<[SessionEvent], StorageError> {
     var pause = patience.first
     var mayBeThere = false
     while true {
       do {
         let isRepeated = mayBeThere, instance = instance
-        try await database.write { database in
+        let fresh = try await database.write { database in
           try SessionRows.beginWriting(database)
-          for write in batch { try Self.perform(write, isRepeated: isRepeated, instance: instance, database) }
+          return try batch.compactMap { write in
+            try Self.perform(write, isRepeated: isRepeated, instance: instance, database)
+          }
         }
         recover()
-        return .success(())
+        return .success(fresh)
       } catch {
         let error = error as? StorageError ?? StorageError(.writeFailed, "\(error)")
         guard error.isPassing else { return .failure(error) }
@@ -226,17 +225,22 @@ public final class SQLSessionStore: SessionStore {
     }
   }
 
+  /// - Returns: the event that is to be told of.
   private static func perform(
     _ write: SessionWrite, isRepeated: Bool, instance: String, _ database: any SQLConnection
-  ) throws {
+  ) throws -> SessionEvent? {
     switch write {
     case .event(let event):
-      if try !SessionRows.insert(event, database), !isRepeated {
-        throw StorageError(.conflict, "there is an event \(event.eventID) already")
+      if try !SessionRows.insert(event, instance: instance, database), !isRepeated {
+        throw StorageError(
+          .conflict, "there is an event \(event.eventID) already, or another process has ended the session")
       }
+      return event
+    case .again(let event):
+      return try SessionRows.insert(event, instance: instance, database) || isRepeated ? event : nil
     case .session(let summary): try SessionRows.replace(summary, instance: instance, database)
-    case .snapshot(let snapshot): try SessionRows.replace(snapshot, database)
     }
+    return nil
   }
 
   /// In short pieces, so that a store that closes is not held up.
@@ -277,9 +281,7 @@ public final class SQLSessionStore: SessionStore {
     logger.error("writes to the record were lost", metadata: ["writes": "\(count)", "error": "\(error)"])
   }
 
-  private func publish(_ batch: [SessionWrite]) async {
-    var events: [SessionEvent] = []
-    for case .event(let event) in batch { events.append(event) }
+  private func publish(_ events: [SessionEvent]) async {
     guard let tail = tail.withLockedValue({ $0 }) else { return subscribers.publish(events) }
     if events.isEmpty { return }
     await tail.log.catchUp()
@@ -336,15 +338,5 @@ public final class SQLSessionStore: SessionStore {
 
   public func openSessions() async throws -> [SessionSummary] {
     try await database.read { try SessionRows.openSessions($0) }
-  }
-
-  public func snapshot(of session: SessionID) async throws -> SessionSnapshot? {
-    switch try await database.read({ try SessionRows.snapshot(of: session, $0) }) {
-    case .none: return nil
-    case .some(let snapshot?): return snapshot
-    case .some(nil):
-      logger.error("a snapshot in the database is damaged", metadata: ["session_id": "\(session)"])
-      return nil
-    }
   }
 }

@@ -10,16 +10,21 @@ enum SessionRows {
     if database.dialect == .postgres { _ = try database.rows("SELECT pg_advisory_xact_lock(7261648201)") }
   }
 
-  /// - Returns: false where an event of that name is there already.
-  static func insert(_ event: SessionEvent, _ database: any SQLConnection) throws -> Bool {
+  /// - Parameter instance: the process that writes. What was ended by ``end(_:nowMs:_:)`` takes no more from processes that have a
+  ///   name: one that took the call over later than anybody waits is too late for its record.
+  /// - Returns: false where an event of that name is there already, or where the record is closed.
+  static func insert(_ event: SessionEvent, instance: String, _ database: any SQLConnection) throws -> Bool {
     try database.run(
       """
       INSERT INTO events (event_id, session_id, sequence, type, timestamp_ms, dialog_name, tenant, fields)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING
+      SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE ? = '' OR NOT EXISTS (
+        SELECT 1 FROM sessions WHERE session_id = ? AND ended = 1 AND instance = '')
+      ON CONFLICT (event_id) DO NOTHING
       """,
       [
         .text(event.eventID), .text(event.session.value), .int(event.sequence), .text(event.type),
         .int(event.timestampMs), .text(event.dialogName), .text(event.tenant), .text(JSON.encode(.map(event.fields))),
+        .text(instance), .text(event.session.value),
       ]) > 0
   }
 
@@ -90,7 +95,9 @@ enum SessionRows {
     "INSERT INTO sessions (\(columns.joined(separator: ", "))) VALUES "
     + "(\(columns.map { _ in "?" }.joined(separator: ", "))) ON CONFLICT (session_id) DO UPDATE SET "
     + columns.dropFirst().map { "\($0) = excluded.\($0)" }.joined(separator: ", ")
+    + " WHERE sessions.ended = 0 OR sessions.instance <> '' OR excluded.instance = ''"
 
+  /// Nothing where the record is closed to the process; see ``insert(_:instance:_:)``.
   static func replace(_ summary: SessionSummary, instance: String, _ database: any SQLConnection) throws {
     try database.run(
       upsert,
@@ -103,9 +110,6 @@ enum SessionRows {
         SQLValue(summary.endReason), .text(JSON.encode(.map(summary.quality))),
         .text(JSON.encode(.map(summary.latency))), .text(JSON.encode(.map(summary.outcome))),
       ])
-    if summary.state == .ended {
-      try database.run("DELETE FROM snapshots WHERE session_id = ?", [.text(summary.session.value)])
-    }
   }
 
   static func session(_ id: SessionID, tenant: String?, _ database: any SQLConnection) throws -> SessionSummary? {
@@ -174,41 +178,6 @@ enum SessionRows {
     ).map(summary)
   }
 
-  // MARK: Snapshots
-
-  static func replace(_ snapshot: SessionSnapshot, _ database: any SQLConnection) throws {
-    // Neither after the end nor in the place of a newer one.
-    try database.run(
-      """
-      INSERT INTO snapshots (session_id, sequence, checksum, data)
-      SELECT ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM sessions WHERE session_id = ? AND ended = 1)
-      ON CONFLICT (session_id) DO UPDATE
-      SET sequence = excluded.sequence, checksum = excluded.checksum, data = excluded.data
-      WHERE excluded.sequence >= snapshots.sequence
-      """,
-      [
-        .text(snapshot.session.value), .int(snapshot.sequence), .int(checksum(snapshot.data)), .bytes(snapshot.data),
-        .text(snapshot.session.value),
-      ])
-  }
-
-  /// nil: there is none; an empty optional: it is damaged.
-  static func snapshot(of session: SessionID, _ database: any SQLConnection) throws -> SessionSnapshot?? {
-    let row = try database.row(
-      "SELECT sequence, checksum, data FROM snapshots WHERE session_id = ?", [.text(session.value)])
-    guard let row else { return .none }
-    let bytes = try row.bytes("data")
-    guard checksum(bytes) == (try row.int("checksum")) else { return .some(nil) }
-    return .some(SessionSnapshot(session: session, sequence: try row.int("sequence"), data: bytes))
-  }
-
-  /// FNV-1a: tells damage, cheaply enough for every step of a call.
-  private static func checksum(_ bytes: [UInt8]) -> Int64 {
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-    return Int64(bitPattern: hash)
-  }
-
   // MARK: After a crash
 
   /// Ends these sessions in the directory and in their records, because nobody holds them any more.
@@ -234,7 +203,7 @@ enum SessionRows {
           fields: [
             "reason": "error", "duration_ms": .int(max(0, last.timestampMs - from)),
             "message": "the gateway stopped during the call",
-          ]), database)
+          ]), instance: "", database)
     }
   }
 

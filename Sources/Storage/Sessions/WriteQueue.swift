@@ -3,37 +3,28 @@ import Base
 /// One change of the record that waits to be written.
 enum SessionWrite: Sendable {
   case event(SessionEvent)
+  /// It may be there already.
+  case again(SessionEvent)
   case session(SessionSummary)
-  case snapshot(SessionSnapshot)
 }
 
 /// What waits for the database, in order and bounded. Pure.
 struct WriteQueue {
-  /// What the newest of several waiting writes replaces.
-  private enum Slot: Hashable {
-    case session(SessionID)
-    case snapshot(SessionID)
-  }
-
   /// Writes that wait; nil where a newer one took the place.
   private var writes: [SessionWrite?] = []
   private var head = 0
-  /// Where in `writes` the newest of each stands.
-  private var slots: [Slot: Int] = [:]
+  /// Where in `writes` the newest summary of each session stands.
+  private var newest: [SessionID: Int] = [:]
   /// How many wait.
   private(set) var count = 0
 
   mutating func add(_ write: SessionWrite) {
-    switch write {
-    case .session(let summary): replaceOlder(.session(summary.session))
-    case .snapshot(let snapshot):
-      if let older = slots[.snapshot(snapshot.session)], case .snapshot(let waiting)? = writes[older],
-        waiting.sequence > snapshot.sequence
-      {
-        return
-      }
-      replaceOlder(.snapshot(snapshot.session))
-    case .event: break
+    // Of several summaries of one session only the newest is written. It stands behind the events that it has seen.
+    if case .session(let summary) = write,
+      let older = newest.updateValue(writes.count, forKey: summary.session)
+    {
+      writes[older] = nil
+      count -= 1
     }
     writes.append(write)
     count += 1
@@ -41,7 +32,7 @@ struct WriteQueue {
   }
 
   /// What waits now is written as it is: nothing that comes later takes its place.
-  mutating func seal() { slots = [:] }
+  mutating func seal() { newest = [:] }
 
   /// The next ones, in order, at most `limit`.
   mutating func take(_ limit: Int) -> [SessionWrite] {
@@ -49,7 +40,7 @@ struct WriteQueue {
     while taken.count < limit, head < writes.count {
       if let write = writes[head] {
         taken.append(write)
-        if let slot = Self.slot(write), slots[slot] == head { slots[slot] = nil }
+        if case .session(let summary) = write, newest[summary.session] == head { newest[summary.session] = nil }
       }
       writes[head] = nil
       head += 1
@@ -62,22 +53,6 @@ struct WriteQueue {
     return taken
   }
 
-  /// Of several states of one thing only the newest is written. It stands behind the events that it has seen.
-  private mutating func replaceOlder(_ slot: Slot) {
-    if let older = slots.updateValue(writes.count, forKey: slot) {
-      writes[older] = nil
-      count -= 1
-    }
-  }
-
-  private static func slot(_ write: SessionWrite) -> Slot? {
-    switch write {
-    case .event: nil
-    case .session(let summary): .session(summary.session)
-    case .snapshot(let snapshot): .snapshot(snapshot.session)
-    }
-  }
-
   /// Closes the gaps, so that what was replaced takes no room.
   private mutating func compact() {
     var kept: [SessionWrite?] = []
@@ -88,6 +63,6 @@ struct WriteQueue {
     }
     writes = kept
     head = 0
-    slots = slots.compactMapValues { places[$0] }
+    newest = newest.compactMapValues { places[$0] }
   }
 }

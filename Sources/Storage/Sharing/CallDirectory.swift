@@ -40,6 +40,24 @@ public struct CallLease: Sendable, Hashable {
   }
 }
 
+/// Calls whose process is gone.
+public struct CallOrphans: Sendable, Hashable {
+  /// Oldest first.
+  public var leases: [CallLease]
+  /// What the directory's clock showed, to the millisecond; only its progress means something.
+  public var clock: Instant
+
+  public init(_ leases: [CallLease], clock: Instant) {
+    self.leases = leases
+    self.clock = clock
+  }
+
+  init(_ leases: [CallLease], clockMs: Int64) {
+    // 292 years after 1970 it stands still.
+    self.init(leases, clock: .zero + .milliseconds(clockMs))
+  }
+}
+
 /// Which process holds which call. Leases run out by the clock of the store, so the clocks of processes may differ.
 ///
 /// Every call may be repeated where its answer was lost. All of them throw ``StorageError``: `unavailable` while the store does
@@ -55,8 +73,8 @@ public protocol CallDirectory: Sendable {
   func release(_ lease: CallLease) async throws
   /// nil: nobody holds the seat.
   func lease(of seat: CallSeat) async throws -> CallLease?
-  /// Leases that ran out without being given back, oldest first: calls whose process is gone.
-  func orphans(role: String, limit: Int) async throws -> [CallLease]
+  /// Leases that ran out without being given back.
+  func orphans(role: String, limit: Int) async throws -> CallOrphans
 }
 
 /// What is written of a lease, and for how long.

@@ -1,5 +1,20 @@
 import Base
 
+/// A machine's whole state at one point of its session's record.
+public struct SessionSnapshot: Sendable, Hashable {
+  public var session: SessionID
+  /// The last event that the state has seen: a restart replays what comes after it.
+  public var sequence: Int64
+  /// Opaque to the store.
+  public var data: [UInt8]
+
+  public init(session: SessionID, sequence: Int64, data: [UInt8]) {
+    self.session = session
+    self.sequence = sequence
+    self.data = data
+  }
+}
+
 /// Everything that another process needs to go on with a session.
 public struct SessionCheckpoint: Sendable, Hashable {
   /// The machine's state, and the last event that it has seen.

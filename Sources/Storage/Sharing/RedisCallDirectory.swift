@@ -94,10 +94,10 @@ public struct RedisCallDirectory: CallDirectory {
     return try Self.lease(seat, fields[...])
   }
 
-  /// What has left no hash was forgotten for its age.
+  /// The clock, then four fields for each. What has left no hash was forgotten for its age.
   private static let orphans = RedisScript(
     withClock: """
-      local found = {}
+      local found = {whole(now)}
       for _, session in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', whole(now), 'LIMIT', 0, ARGV[1])) do
         local held = redis.call('HMGET', ARGV[2] .. session, 'instance', 'address', 'token')
         if held[1] then
@@ -109,15 +109,17 @@ public struct RedisCallDirectory: CallDirectory {
       return found
       """)
 
-  public func orphans(role: String, limit: Int) async throws -> [CallLease] {
+  public func orphans(role: String, limit: Int) async throws -> CallOrphans {
     let prefix = RedisStore.prefix + Self.key(CallSeat(SessionID(""), role: role))
     let answer = try await store.run(
       Self.orphans, keys: [Self.order(role)], [.init(min(max(0, limit), StorageLimits.page)), .init(prefix)],
       .readFailed)
-    return try (answer.elements ?? []).pieces(of: 4).map { fields in
+    guard let clock = answer.elements?.first?.text.flatMap({ Int64($0) }) else { throw RedisStore.unexpected() }
+    let leases = try (answer.elements ?? []).dropFirst().map { $0 }.pieces(of: 4).map { fields in
       guard let session = fields.first?.text else { throw RedisStore.unexpected() }
       return try Self.lease(CallSeat(SessionID(session), role: role), fields.dropFirst())
     }
+    return CallOrphans(leases, clockMs: clock)
   }
 
   private static func key(_ seat: CallSeat) -> String { "lease:\(seat.role):\(seat.session.value)" }

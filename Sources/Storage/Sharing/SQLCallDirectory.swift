@@ -65,12 +65,13 @@ public struct SQLCallDirectory: CallDirectory {
     }
   }
 
-  public func orphans(role: String, limit: Int) async throws -> [CallLease] {
+  public func orphans(role: String, limit: Int) async throws -> CallOrphans {
     try await database.read { [clock] database in
-      try database.rows(
+      let now = try clock.nowMs(database)
+      let rows = try database.rows(
         "SELECT * FROM call_leases WHERE role = ? AND until_ms <= ? ORDER BY until_ms, session_id LIMIT ?",
-        [.text(role), .int(try clock.nowMs(database)), SQLValue(min(max(0, limit), StorageLimits.page))]
-      ).map(Self.lease)
+        [.text(role), .int(now), SQLValue(min(max(0, limit), StorageLimits.page))])
+      return CallOrphans(try rows.map(Self.lease), clockMs: now)
     }
   }
 

@@ -30,9 +30,15 @@ final class EventBody: Sendable {
   }
 
   func message(to webhook: Webhook) -> WebhookSender.Message {
-    WebhookSender.Message(
+    var message = WebhookSender.Message(
       url: webhook.url, secrets: webhook.signingSecrets(atMs: WallClock.nowMilliseconds()), type: event.type,
       deliveryID: WebhookSender.deliveryID(event: event.eventID, webhook: webhook.id), body: bytes)
+    if let trace = event.fields[CallTracing.field]?.stringValue,
+      let place = CallPlace(event.session, traceID: trace)
+    {
+      message.traceparent = place.root.traceparent
+    }
+    return message
   }
 }
 

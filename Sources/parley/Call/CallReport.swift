@@ -23,6 +23,8 @@ struct CallReport {
   let turns: [Turn]
   let responses: [Int]
   let bargeIns: [Int]
+  /// The longest that nothing was heard of the other side, between its first and its last sound.
+  let longestSilenceMs: Int
   /// Sorted.
   let latenessMs: [Double]
   let packets: Int
@@ -37,6 +39,7 @@ struct CallReport {
     let times = RecordingAnalysis.responseTimes(caller: said, gateway: answers)
     responses = times.compactMap(\.self)
     bargeIns = RecordingAnalysis.bargeIns(caller: said, gateway: answers)
+    longestSilenceMs = zip(answers, answers.dropFirst()).map { $1.fromMs - $0.toMs }.max() ?? 0
     // Spoken turns and sounds of the caller go together in order; with a noisy background they may not, and are left out.
     let spoken = entries.filter { $0.who == "caller" && !($0.text ?? "").hasPrefix("#") }
     turns =
@@ -62,6 +65,7 @@ struct CallReport {
             "response_ms": optional($0.responseMs),
           ]
         }),
+      "longest_silence_ms": .int(Int64(longestSilenceMs)),
       "response_ms": .list(responses.map { .int(Int64($0)) }), "barge_in_ms": .list(bargeIns.map { .int(Int64($0)) }),
       "rtp": Self.rtp(packets: packets, lost: lost, lateness: latenessMs),
     ]
@@ -85,8 +89,13 @@ struct CallReport {
     let lateness = reports.flatMap(\.latenessMs).sorted()
     let responses = reports.flatMap(\.responses).sorted()
     let answered = reports.filter { $0.outcome.answerMs != nil }
+    let silences = answered.map { Double($0.longestSilenceMs) }.sorted()
     return [
       "calls": .int(Int64(reports.count)), "answered": .int(Int64(answered.count)),
+      "ended_by_gateway": .int(Int64(reports.count { $0.outcome.endedBy == "gateway" })),
+      "longest_silence_ms": [
+        "p50": percentile(silences, 0.5), "p95": percentile(silences, 0.95), "max": percentile(silences, 1),
+      ],
       "response_ms": [
         "count": .int(Int64(responses.count)), "p50": percentile(responses.map(Double.init), 0.5),
         "p95": percentile(responses.map(Double.init), 0.95),

@@ -125,7 +125,8 @@ final class Caller {
   /// Reads, sends and decides; returns false once the call is over and everything has been said.
   func tick(at now: Instant) -> Bool {
     signalling.receive(into: buffer, limit: 16) { datagram in
-      let from = SIPPeer(.udp, host: plan.gateway.host, port: plan.gateway.port)
+      // Another process of a gateway may go on with the call.
+      let from = SIPPeer(.udp, host: datagram.peer.host, port: Int(datagram.peer.port))
       perform(endpoint.receive(datagram: Array(datagram.bytes), from: from, at: now), at: now)
     }
     if let deadline = endpoint.deadline, deadline <= now { perform(endpoint.timeout(at: now), at: now) }
@@ -149,7 +150,9 @@ final class Caller {
   private func perform(_ actions: [SIPAction], at now: Instant) {
     for action in actions {
       switch action {
-      case .send(let bytes, _): bytes.withUnsafeBytes { signalling.send($0, to: peer) }
+      case .send(let bytes, let to):
+        let address = PeerAddress(to.host, port: to.port) ?? peer
+        bytes.withUnsafeBytes { signalling.send($0, to: address) }
       case .close: break
       case .event(let event): handle(event, at: now)
       }

@@ -2,6 +2,8 @@ import Base
 import CallLink
 import ConversationRuntime
 import Dialogs
+import Logging
+import NIOPosix
 import Settings
 import SpeechGateway
 
@@ -50,7 +52,9 @@ struct AudioTestVoice: DialogTestVoice {
     try SpeechRehearsal(
       configuration: SpeechGatewayConfiguration(
         settings.speech, audioRoot: settings.storage.objectsPath,
-        sileroCandidates: SileroWeights.candidates(modelDir: settings.speech.modelDir, environment: environment)))
+        sileroCandidates: SileroWeights.candidates(modelDir: settings.speech.modelDir, environment: environment)),
+      sounds: Sounds.open(
+        settings.storage, group: MultiThreadedEventLoopGroup.singleton, logger: Logger(label: "parley")))
   }
 
   mutating func hear(_ utterance: String, listening: DialogListen) async throws -> HeardSpeech? {

@@ -2,10 +2,12 @@ import Base
 import ConversationRuntime
 import Dialogs
 import FoundationEssentials
+import Logging
 import NIOCore
 import NIOPosix
 import Settings
 import SpeechGateway
+import Storage
 
 #if canImport(Musl)
   import Musl
@@ -37,6 +39,7 @@ struct Examination {
     findings += speech(settings, environment: plan.environment)
     findings.append(contentsOf: dialogs(settings.runtime.dialogDir))
     findings.append(dataFolder(settings.storage.dataDir))
+    if let finding = await bucket(settings.storage) { findings.append(finding) }
     findings += await ports(settings)
     findings.append(openFiles(calls: settings.media.maxCalls))
     return findings
@@ -102,6 +105,31 @@ struct Examination {
     return ServePlan.canWrite(folder)
       ? Finding(verdict: .ok, subject: subject, message: "\(folder) will be made at the first start")
       : Finding(verdict: .fail, subject: subject, message: "\(folder) does not exist and cannot be made", hint: hint)
+  }
+
+  /// nil: sounds are files, which the check of the speech role looks for.
+  private func bucket(_ settings: StorageSettings) async -> Finding? {
+    let subject = "object store"
+    // What is wrong is told by the finding.
+    let quiet = Logger(label: "parley") { _ in SwiftLogNoOpLogHandler() }
+    guard let store = Sounds.store(settings, group: MultiThreadedEventLoopGroup.singleton, logger: quiet) else {
+      return nil
+    }
+    let finding: Finding
+    do {
+      try await store.check()
+      finding = Finding(verdict: .ok, subject: subject, message: "play_audio reads \(store.place)")
+    } catch {
+      let hint =
+        switch error.kind {
+        case .refused: "correct storage.s3, or give its keys the rights to list the bucket and to read its objects"
+        case .unavailable: "start the store, or correct the endpoint in storage.objects (VG_STORAGE_OBJECTS)"
+        default: "correct storage.objects (VG_STORAGE_OBJECTS)"
+        }
+      finding = Finding(verdict: .fail, subject: subject, message: error.description, hint: hint)
+    }
+    await store.close()
+    return finding
   }
 
   private func openFiles(calls: Int) -> Finding {

@@ -2,46 +2,61 @@
 // role to the integration role, so the roles are made from right to left, each with its right-hand neighbour at hand.
 
 import Base
+import CallCustody
+import CallLink
 import ConversationRuntime
-import Dialogs
 import FoundationEssentials
 import IntegrationGateway
 import Logging
 import MediaGateway
-import NIOConcurrencyHelpers
 import NIOPosix
-import Outbound
 import Settings
 import SpeechGateway
 import Storage
 import Telemetry
 
-/// All roles in one process, started.
+#if canImport(Musl)
+  import Musl
+#else
+  import Glibc
+#endif
+
+/// The roles of one process, started.
 final class Gateway: Sendable {
   private let health: HealthState
-  private let telemetry: TelemetryServer
-  private let closeStore: @Sendable () async -> Void
-  private let integration: IntegrationService
-  private let runtime: ConversationService
-  /// Keeps the dialogs in step with their folder and the store.
-  private let watch: Task<Void, Never>
-  private let speech: SpeechService
-  private let media: MediaGateway
-  private let logger: Logger
+  private let parts: Parts
+  private let handoverAfter: Duration
+  private let stopRest: @Sendable () async -> Void
 
   /// For the person at the terminal: where everything listens.
   let announcement: [String]
   /// The same for programs: what `--ready-file` holds.
   let places: Value
 
+  /// The roles that are here; nil: in other processes.
+  struct Parts: Sendable {
+    var media: MediaGateway?
+    var speech: SpeechService?
+    /// nil: the sounds of dialogs are files.
+    var sounds: ObjectShelf?
+    var runtime: ConversationService?
+    var custody = Custody()
+
+    /// Calls that this process has a part in; a process with several roles may count one of them more than once.
+    var liveCalls: Int {
+      if custody.isThere { return custody.held }
+      return media?.activeCalls ?? 0
+    }
+  }
+
   /// Starts everything, or nothing: what was started before a failure is stopped again.
   /// - Throws: ``CommandFailure`` with one sentence.
-  static func start(_ plan: ServePlan) async throws -> Gateway {
+  static func start(_ plan: ServePlan, _ roles: GatewayRoles) async throws -> Gateway {
     let settings = plan.configuration
     let logger = Logger(label: "parley")
     let undo = Undo()
     do {
-      return try await start(plan, settings, logger, undo)
+      return try await start(plan, settings, roles, logger, undo)
     } catch {
       await undo.run()
       throw error as? CommandFailure ?? CommandFailure("\(error)")
@@ -49,7 +64,7 @@ final class Gateway: Sendable {
   }
 
   private static func start(
-    _ plan: ServePlan, _ settings: Configuration, _ logger: Logger, _ undo: Undo
+    _ plan: ServePlan, _ settings: Configuration, _ roles: GatewayRoles, _ logger: Logger, _ undo: Undo
   ) async throws -> Gateway {
     // Telemetry: metrics and health listen before anything else, so that a start can be watched.
     let metrics = VoiceMetrics()
@@ -62,182 +77,171 @@ final class Gateway: Sendable {
       group: group, logger: logger)
     let metricsPort = try await telemetry.start()
     undo.add { await telemetry.stop() }
+    let tracing = Tracing.open(settings.observability.tracing, metrics: metrics, group: group, logger: logger)
+    undo.add(tracing.close)
+
+    let deletionCost = try PodDeletionCost.open(settings, roles, plan.environment, group: group, logger: logger)
+    if let deletionCost { undo.add(deletionCost.close) }
 
     // Storage: the record of calls, the versions of dialogs, and the way back from the API to a call.
     try makeFolder(settings.storage.dataDir)
-    try makeFolder(settings.storage.objectsPath)
-    let shared = try await SharedCalls.open(settings.storage, metrics: metrics.registry, logger: logger)
+    if let folder = settings.storage.objectsPath { try makeFolder(folder) }
+    let shared = try await SharedCalls.open(
+      settings.storage, metrics: metrics.registry, health: health, logger: logger)
     undo.add(shared.close)
-    let stores = try await DatabaseStores.open(settings.storage, bell: shared.bell, logger: logger)
-    undo.add(stores.close)
-    Housekeeping.watch(stores, health, metrics.registry)
-    let store = stores.sessions
-    let commands = shared.commands
-    let audit = settings.security.auditEnabled ? await openAudit(stores, settings, logger) : nil
-    undo.add { await audit?.close() }
-
-    // The one way out to other people's servers.
-    let outbound = OutboundClient(settings: settings.integration.outbound, group: group, logger: logger)
-    undo.add { await outbound.shutdown() }
-
-    // Documents: searched by words, and by meaning where there is a model for it.
-    let llm = settings.runtime.llm
-    let embeddings =
-      llm.embeddingsURL.isEmpty ? nil : EmbeddingClient(settings: llm, outbound: outbound, logger: logger)
-    let librarian = KnowledgeKeeper(
-      folder: settings.runtime.knowledgePath, store: stores.documents, embedder: embeddings, logger: logger)
-
-    // Dialogs: without one, no call can be answered, and a mistake in one is the likeliest thing to be wrong.
-    let serving = NIOLockedValueBox<ConversationService?>(nil)
-    let keeper = CatalogKeeper(
-      folder: settings.runtime.dialogDir, library: stores.dialogs, metrics: CatalogMetrics(metrics), logger: logger,
-      documents: { await librarian.names },
-      onChange: { catalogs in serving.withLockedValue { $0 }?.replaceCatalogs(catalogs) })
-    let catalog = try await loadDialogs(keeper, settings.runtime.dialogDir)
-
-    // Worker: tells webhooks of events. Its part in the API is made first.
-    let worker = WorkerRole(
-      settings: settings.integration, database: stores.database, log: store, outbound: outbound,
-      jobs: [Housekeeping.retention(stores, settings.storage, logger: logger)], metrics: metrics.registry,
-      logger: logger)
-
-    // Integration: asks the customer's backends, serves the API.
-    let tokens = try apiTokens(settings)
-    var access = APIAccess(tokens: tokens.all, rateLimit: settings.security.rateLimit)
-    access.store = TokenStore(stores.database)
-    access.jwt = settings.security.jwt
-    access.audit = audit
-    access.trail = audit == nil ? nil : AuditStore(stores.database)
-    var integrationConfiguration = IntegrationConfiguration(settings: settings.integration, access: access)
-    integrationConfiguration.redactor = Redactor(settings.security.redact)
-    integrationConfiguration.product = "Parley/\(Build.version)"
-    let integration = IntegrationService(
-      configuration: integrationConfiguration, eventLog: store, directory: store, commands: commands,
-      dialogs: stores.dialogs, numbers: stores.numbers, database: stores.database, webhooks: worker.desk,
-      outbound: outbound, metrics: metrics, group: group, logger: logger)
-    undo.add { await integration.stop() }
-    let apiPort = try await integration.start()
-
-    // Language models: their connections are opened while the rest starts.
-    let models =
-      settings.runtime.llm.url.isEmpty
-      ? nil
-      : OpenAIModelService(
-        settings: settings.runtime.llm, outbound: outbound, metrics: RuntimeMetrics(metrics), logger: logger)
-    Task { await models?.warmUp() }
-
-    // Runtime: the dialogs of calls.
-    var runtimeConfiguration = RuntimeConfiguration(settings.runtime)
-    runtimeConfiguration.redactor = Redactor(settings.security.redact)
-    let runtime = ConversationService(
-      configuration: runtimeConfiguration, catalogs: await keeper.catalogs,
-      numbers: stores.numbers, integration: integration.hooks, store: store, commands: commands,
-      models: models ?? NoModelService(),
-      knowledge: Knowledge(stores.documents) { await embeddings?.vector(of: $0) }, metrics: RuntimeMetrics(metrics),
-      logger: logger)
-    serving.withLockedValue { $0 = runtime }
-    let watch = Task {
-      let reloads = ReloadSignals()
-      async let documents: Void = librarian.run { await keeper.storeChanged() }
-      await keeper.run(reloads: reloads.signals)
-      await documents
-      withExtendedLifetime(reloads) {}
+    var stores: DatabaseStores?
+    if roles.needsDatabase || settings.runtime.stateStore == .postgres {
+      let opened = try await DatabaseStores.open(settings.storage, bell: shared.bell, logger: logger)
+      undo.add(opened.close)
+      Housekeeping.watch(opened, health, metrics.registry)
+      stores = opened
     }
+
+    // Survival: where calls are kept that outlive this process, and the ways to the other roles.
+    let load = LoadBox()
+    let survival = try Survival.open(
+      settings, roles, shared: shared, stores: stores, load: { load.value }, metrics: metrics,
+      tracer: tracing.tracer, group: group, logger: logger)
+    survival?.watch(health)
+    let searching = Task { await survival?.run() }
     undo.add {
-      watch.cancel()
-      await watch.value
+      searching.cancel()
+      await searching.value
     }
+
+    // What goes out to other people's servers, and what is told of it.
+    var listening = Listening(metricsPort: metricsPort, settings: settings, roles: roles)
+    var parts = Parts()
+    let back = try await BackOffice.start(
+      roles, settings, plan, stores: stores, shared: shared, survival: survival, metrics: metrics,
+      health: health, tracer: tracing.tracer, group: group, logger: logger, undo, &listening)
+    parts.runtime = back.runtime
+    if let survival, let runtime = back.runtime { parts.custody.runtime = survival.custody(of: runtime) }
 
     // Speech: hears and speaks. Loads the models, so it fails here where one is missing.
-    let speech = try SpeechService(
-      configuration: SpeechGatewayConfiguration(
-        settings.speech, audioRoot: settings.storage.objectsPath,
-        sileroCandidates: SileroWeights.candidates(
-          modelDir: settings.speech.modelDir, environment: plan.environment)),
-      runtime: runtime, metrics: SpeechCounts(metrics: metrics), logger: logger)
-    undo.add { speech.shutdown() }
-    integration.connect(speech.desk)
+    if roles.has(.speech) {
+      let sounds = Sounds.open(
+        settings.storage, group: group, logger: logger,
+        count: { metrics.objectRequests.with($0, $1).add() })
+      if let sounds { undo.add(sounds.watch(health)) }
+      let speech = try SpeechService(
+        configuration: SpeechGatewayConfiguration(
+          settings.speech, audioRoot: settings.storage.objectsPath,
+          sileroCandidates: SileroWeights.candidates(
+            modelDir: settings.speech.modelDir, environment: plan.environment)),
+        runtime: back.runtime ?? NoRuntime(), sounds: sounds, metrics: SpeechCounts(metrics: metrics), logger: logger)
+      undo.add { speech.shutdown() }
+      parts.sounds = sounds
+      back.integration?.connect(speech.desk)
+      parts.speech = speech
+      parts.custody.speech = survival?.custody(of: speech, runtime: parts.custody.runtime)
+    }
+
+    // The hops: from here on calls come in from other processes.
+    let hops = try await survival?.listen(parts.custody, integration: back.integration?.hooks)
+    undo.add { await hops?.stop() }
+    listening.hops = hops?.ports ?? [:]
 
     // Media: SIP and RTP. Last, because from here on calls come in.
-    let media = MediaGateway(
-      configuration: MediaGatewayConfiguration(settings.media), speech: speech, group: group,
-      metrics: MediaMetrics(metrics), logger: logger)
-    try await media.start()
-    undo.add { await media.stop() }
-    let work = worker.start()
+    if roles.has(.media) {
+      parts.custody.media = survival?.mediaCustody(speech: parts.custody.speech)
+      let media = MediaGateway(
+        configuration: MediaGatewayConfiguration(settings.media),
+        speech: speechHop(parts), group: group, metrics: MediaMetrics(metrics),
+        logger: logger)
+      try await media.start()
+      undo.add { await media.stop() }
+      listening.sip = media.listeningAddresses
+      parts.media = media
+    }
+    load.follow(parts, settings)
+    if survival != nil {
+      metrics.registry.gauge("vg_calls_held", "Calls that this process keeps for others, all roles together.") {
+        [parts] in Double(parts.custody.held)
+      }
+    }
+    let succession = Task { [parts] in await parts.custody.succeed(parts.media, health) }
+    undo.add {
+      succession.cancel()
+      await succession.value
+    }
+    let work = back.startWork()
+    let telling = Task { [parts] in await deletionCost?.run(health) { parts.liveCalls } }
     health.started()
 
+    let started = parts
+    let database = stores
     return Gateway(
-      health: health, telemetry: telemetry,
-      closeStore: {
+      health: health, parts: parts, listening: listening, handoverAfter: settings.cluster.drainHandoverAfter,
+      onDrain: { survival?.drain() },
+      stopRest: {
+        telling.cancel()
+        await telling.value
+        succession.cancel()
+        await succession.value
+        started.speech?.shutdown()
+        await started.sounds?.close()
+        await hops?.stop()
+        searching.cancel()
+        await searching.value
         work.cancel()
         await work.value
-        await outbound.shutdown()
-        await audit?.close()
+        await tracing.close()
+        await back.stop()
         await shared.close()
-        await stores.close()
-      }, integration: integration,
-      runtime: runtime, watch: watch, speech: speech, media: media, logger: logger,
-      listening: Listening(
-        sip: media.listeningAddresses, apiPort: apiPort, metricsPort: metricsPort, token: tokens.made,
-        dialogs: catalog.dialogs.map(\.name), settings: settings))
+        await database?.close()
+        await telemetry.stop()
+      })
   }
 
+  private let onDrain: @Sendable () -> Void
+
   private init(
-    health: HealthState, telemetry: TelemetryServer, closeStore: @escaping @Sendable () async -> Void,
-    integration: IntegrationService, runtime: ConversationService, watch: Task<Void, Never>,
-    speech: SpeechService, media: MediaGateway, logger: Logger, listening: Listening
+    health: HealthState, parts: Parts, listening: Listening, handoverAfter: Duration,
+    onDrain: @escaping @Sendable () -> Void, stopRest: @escaping @Sendable () async -> Void
   ) {
     self.health = health
-    self.telemetry = telemetry
-    self.closeStore = closeStore
-    self.integration = integration
-    self.runtime = runtime
-    self.watch = watch
-    self.speech = speech
-    self.media = media
-    self.logger = logger
+    self.parts = parts
+    self.handoverAfter = handoverAfter
+    self.onDrain = onDrain
+    self.stopRest = stopRest
     announcement = listening.lines
     places = listening.json
   }
 
+  /// Whom the media role opens calls with.
+  private static func speechHop(_ parts: Parts) -> any SpeechHop {
+    if let custody = parts.custody.media { return custody }
+    if let speech = parts.speech { return speech }
+    return NoSpeech()
+  }
+
   // MARK: Stopping
 
-  /// Refuses new calls from now on and waits for the live ones, at most `limit`; then hangs up those that remain.
+  /// Refuses new calls from now on. Live ones may end by themselves for a while, are then handed to other processes where there
+  /// are any, and are hung up when `limit` has passed.
   func drain(limit: Duration) async {
     health.draining()
-    await media.drain(limit: limit)
-    runtime.drain()
+    onDrain()
+    parts.custody.drain()
+    if parts.custody.isThere {
+      let start = Instant.monotonic()
+      parts.media?.refuseNewCalls()
+      await parts.custody.waitUntilEmpty(limit: min(limit, handoverAfter))
+      await parts.custody.handOver(parts.media, limit: limit - (Instant.monotonic() - start))
+      await parts.media?.drain(limit: max(.zero, limit - (Instant.monotonic() - start)))
+    } else {
+      await parts.media?.drain(limit: limit)
+    }
+    parts.runtime?.drain()
   }
 
   /// Stops from left to right: no packet finds a role that is gone, and the record is closed last.
   func stop() async {
-    await media.stop()
-    watch.cancel()
-    await watch.value
-    runtime.endAll()
-    await runtime.waitUntilIdle(limit: .seconds(2))
-    speech.shutdown()
-    await integration.stop()
-    await closeStore()
-    await telemetry.stop()
-  }
-
-  // MARK: Pieces
-
-  /// A dialog with mistakes is refused and explained while the others serve; a folder whose files are all refused, with
-  /// nothing in the store in their place, is an error. An empty folder waits for the API.
-  private static func loadDialogs(_ keeper: CatalogKeeper, _ folder: String) async throws -> DialogCatalog {
-    let catalog: DialogCatalog
-    do {
-      catalog = try await keeper.start()
-    } catch {
-      throw CommandFailure("the dialogs cannot be loaded: \(error) (runtime.dialog_dir)")
-    }
-    if catalog.dialogs.isEmpty, !catalog.files.isEmpty {
-      throw CommandFailure("no dialog in \(folder) can serve (runtime.dialog_dir); 'parley dialog check' explains why")
-    }
-    return catalog
+    await parts.media?.stop()
+    parts.runtime?.endAll()
+    await parts.runtime?.waitUntilIdle(limit: .seconds(2))
+    await stopRest()
   }
 
   private static func makeFolder(_ path: String) throws(CommandFailure) {
@@ -248,32 +252,6 @@ final class Gateway: Sendable {
       throw CommandFailure("the folder \(path) cannot be made; set storage.data_dir to one that can")
     }
   }
-
-  /// The audit log; its first line is what the gateway starts with.
-  private static func openAudit(_ stores: DatabaseStores, _ settings: Configuration, _ logger: Logger) async -> AuditLog
-  {
-    let audit = AuditLog(
-      stores.database, headFile: settings.storage.auditHeadFile, now: WallClock.nowMilliseconds, logger: logger)
-    await audit.start()
-    audit.record(
-      actor: "gateway", action: "configuration", object: "start",
-      details: [
-        "version": .string(Build.version),
-        "sha256": .string(SHA256.hex(JSON.encode(ConfigurationText.value(settings)))),
-      ])
-    return audit
-  }
-
-  /// The configured tokens, or the one that the gateway made for itself.
-  private static func apiTokens(
-    _ settings: Configuration
-  ) throws(CommandFailure) -> (all: [SecuritySettings.APIToken], made: Listening.Token?) {
-    if !settings.security.apiTokens.isEmpty { return (settings.security.apiTokens, nil) }
-    let own = try APIToken.readOrMake(dataDir: settings.storage.dataDir)
-    var token = SecuritySettings.APIToken(token: Secret(own.token))
-    token.name = "gateway"
-    return ([token], Listening.Token(text: own.token, file: own.file, isNew: own.isNew))
-  }
 }
 
 /// Where everything listens, for people and for programs.
@@ -283,20 +261,34 @@ struct Listening: Sendable {
     var file: String
     var isNew: Bool
   }
-  var sip: [ListeningAddress]
-  var apiPort: Int
   var metricsPort: Int
+  var settings: Configuration
+  var roles: GatewayRoles
+  var sip: [ListeningAddress] = []
+  /// nil: the API is in another process.
+  var apiPort: Int?
   /// The token that the gateway made for itself; nil where tokens are configured.
   var token: Token?
-  var dialogs: [String]
-  var settings: Configuration
+  var dialogs: [String] = []
+  /// Where the roles before those that are here find them.
+  var hops: [String: Int] = [:]
+
+  init(metricsPort: Int, settings: Configuration, roles: GatewayRoles) {
+    self.metricsPort = metricsPort
+    self.settings = settings
+    self.roles = roles
+  }
 
   var lines: [String] {
-    let api = settings.integration.listenAddress, metrics = settings.observability.metrics
+    let metrics = settings.observability.metrics
     let names = dialogs.isEmpty ? "none yet: every call is refused" : dialogs.joined(separator: ", ")
-    var lines = ["dialogs: \(names)"]
+    var lines = roles.isAll ? [] : ["roles: \(roles.names.joined(separator: ", "))"]
+    if roles.has(.runtime) { lines.append("dialogs: \(names)") }
     lines += sip.map { "SIP      \($0)" }
-    lines.append("API      http://\(reachable(api)):\(apiPort)/v1/calls")
+    lines += hops.sorted { $0.key < $1.key }.map { "hop      \($0) on \(settings.cluster.listenAddress):\($1)" }
+    if let apiPort {
+      lines.append("API      http://\(reachable(settings.integration.listenAddress)):\(apiPort)/v1/calls")
+    }
     lines.append("metrics  http://\(reachable(metrics.listenAddress)):\(metricsPort)\(metrics.path)")
     if let token {
       // Shown once, at the start that made it; afterwards only its place.
@@ -307,7 +299,8 @@ struct Listening: Sendable {
 
   var json: Value {
     var members: [String: Value] = [
-      "api_port": .int(Int64(apiPort)), "metrics_port": .int(Int64(metricsPort)),
+      "pid": .int(Int64(getpid())), "metrics_port": .int(Int64(metricsPort)),
+      "roles": .list(roles.names.map { .string($0) }),
       "dialogs": .list(dialogs.map { .string($0) }), "data_dir": .string(settings.storage.dataDir),
       "sip": .list(
         sip.map {
@@ -315,20 +308,12 @@ struct Listening: Sendable {
         }),
     ]
     if let first = sip.first { members["sip_port"] = .int(Int64(first.port)) }
+    if roles.has(.media) { members["rtp_ports"] = .string(settings.media.ownRTPPorts.description) }
+    if let apiPort { members["api_port"] = .int(Int64(apiPort)) }
+    if !hops.isEmpty { members["hop_ports"] = .map(hops.mapValues { .int(Int64($0)) }) }
     if let token { members["api_token_file"] = .string(token.file) }
     return .map(members)
   }
 
   private func reachable(_ host: String) -> String { host == "0.0.0.0" || host == "::" ? "127.0.0.1" : host }
-}
-
-/// What has to be taken back when a later step of the start fails, last first.
-private final class Undo: Sendable {
-  private let steps = NIOLockedValueBox<[@Sendable () async -> Void]>([])
-
-  func add(_ step: @escaping @Sendable () async -> Void) { steps.withLockedValue { $0.append(step) } }
-
-  func run() async {
-    for step in steps.withLockedValue({ $0 }).reversed() { await step() }
-  }
 }

@@ -25,6 +25,21 @@ enum Housekeeping {
     }
   }
 
+  /// What is worth telling but must not take the pod out of its Service: that is also the way to mend it.
+  static func watch(_ audit: AuditLog?, _ metrics: VoiceMetrics, _ health: HealthState) {
+    if let audit {
+      health.addDegradation("audit") {
+        let waiting = audit.waiting
+        return waiting > auditBacklog ? "\(waiting) records wait for the database" : nil
+      }
+    }
+    let serving = metrics.dialogs.with("serving")
+    health.addDegradation("dialogs") { serving.value > 0 ? nil : "there is none: every call is refused" }
+  }
+
+  /// More than one write of the audit log takes.
+  private static let auditBacklog = 1_000
+
   /// Deletes what is older than `storage.retention` allows.
   static func retention(_ stores: DatabaseStores, _ settings: StorageSettings, logger: Logger) -> Job {
     let job = RetentionJob(

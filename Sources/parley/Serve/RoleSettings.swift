@@ -16,7 +16,7 @@ extension MediaGatewayConfiguration {
     sipPort = settings.sipPort
     sipTransports = settings.sipTransport.compactMap { SIPTransport(rawValue: $0.rawValue) }
     advertisedAddress = settings.advertisedAddress == "auto" ? nil : settings.advertisedAddress
-    rtpPorts = settings.rtpPortRange.closedRange
+    rtpPorts = settings.ownRTPPorts.closedRange
     rtpSymmetric = settings.rtpSymmetric
     codecs = settings.codecs.compactMap { Codec(rawValue: $0.rawValue) }
     jitterBufferMs = settings.jitterBufferMs
@@ -37,6 +37,7 @@ extension MediaMetrics {
     let received = metrics.rtpPacketsReceived.with()
     let lost = metrics.rtpPacketsLost.with()
     let jitter = metrics.rtpJitter.with()
+    let mos = metrics.mos.with()
     let underrun = metrics.audioBufferUnderruns.with()
     let lag = metrics.eventLoopLag.with()
     sipRequest = { metrics.sipRequests.with($0, String($1)).add() }
@@ -44,16 +45,20 @@ extension MediaMetrics {
     rtpLost = { lost.add($0) }
     rtpRejected = { metrics.rtpPacketsRejected.with($0).add($1) }
     rtpJitter = { jitter.observe($0) }
+    self.mos = { mos.observe($0) }
     underruns = { underrun.add($0) }
     eventLoopLag = { lag.observe($0) }
     callCapacity = { metrics.callCapacity.set($0) }
+    sessionResumed = { metrics.sessionsResumed.with("media", $0).add() }
     draining = { metrics.draining.set($0 ? 1 : 0) }
   }
 }
 
 extension SpeechGatewayConfiguration {
-  /// - Parameter sileroCandidates: files that may hold the weights of the voice detector, best first.
-  init(_ settings: SpeechSettings, audioRoot: String, sileroCandidates: [String]) {
+  /// - Parameters:
+  ///   - audioRoot: nil: sounds are in a bucket.
+  ///   - sileroCandidates: files that may hold the weights of the voice detector, best first.
+  init(_ settings: SpeechSettings, audioRoot: String?, sileroCandidates: [String]) {
     // A model of the site's own goes before Debian's.
     let own = FileManager.default.fileExists(atPath: "\(settings.modelDir)/en-us/mdef") ? settings.modelDir : nil
     self.init(
@@ -65,7 +70,8 @@ extension SpeechGatewayConfiguration {
       partialIntervalMs: settings.partialResults ? settings.partialIntervalMs : nil,
       maxWorkers: settings.maxWorkers, queueDepth: settings.queueDepth, voice: settings.tts.voice,
       speed: settings.tts.speed, cacheMB: settings.tts.cacheMB, language: settings.language,
-      pocketSphinxModel: own ?? Self.debianPocketSphinxModel, sileroCandidates: sileroCandidates, audioRoot: audioRoot,
+      pocketSphinxModel: own ?? Self.debianPocketSphinxModel, sileroCandidates: sileroCandidates,
+      audioRoot: audioRoot ?? "",
       desk: Desk(
         maxWorkers: settings.api.maxWorkers, queueDepth: settings.api.queueDepth,
         maxStreams: settings.api.maxStreams,
@@ -99,6 +105,7 @@ struct SpeechCounts: SpeechMetrics {
     metrics.speechAPIRequests.with(operation.rawValue, outcome.rawValue).add()
     if audioSeconds > 0 { metrics.speechAPIAudio.with(operation.rawValue).observe(audioSeconds) }
   }
+  func sessionResumed(_ outcome: SpeechResumption) { metrics.sessionsResumed.with("speech", outcome.rawValue).add() }
   func streamsActive(_ count: Int) { metrics.speechAPIStreams.set(count) }
 }
 

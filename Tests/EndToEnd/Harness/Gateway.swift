@@ -3,6 +3,7 @@ import Foundation
 /// A gateway of its own on free ports of the loopback, with its data in a folder of its own.
 final class Gateway {
   let folder: String
+  private(set) var sipHost = "127.0.0.1"
   private(set) var sipPort = 0
   private(set) var apiPort = 0
   private(set) var metricsPort = 0
@@ -18,9 +19,11 @@ final class Gateway {
   ///   - dialogs: file name to text, besides the examples.
   ///   - database: what `storage.database` says; nil: a SQLite file in its folder.
   ///   - folder: that of a gateway before, with its data; nil: a fresh one.
+  ///   - environment: beside what makes it one of many on this machine, and stronger.
   init(
     dialogs: [String: String] = [:], configuration: String = "", arguments: [String] = [],
-    rtpPorts: ClosedRange<Int>? = nil, database: String? = nil, folder old: String? = nil
+    rtpPorts: ClosedRange<Int>? = nil, database: String? = nil, folder old: String? = nil,
+    environment: [String: String] = [:]
   ) throws {
     folder = try old ?? Tools.temporaryFolder()
     self.database = database ?? "sqlite://\(folder)/parley.db"
@@ -47,7 +50,7 @@ final class Gateway {
       "VG_INTEGRATION_API_PORT": "0", "VG_OBSERVABILITY_METRICS_PORT": "0",
       "VG_STORAGE_DATABASE": self.database, "VG_SECURITY_API_TOKENS": "end-to-end-token",
       "VG_OBSERVABILITY_LOG_FORMAT": "text", "VG_INTEGRATION_OUTBOUND_ALLOW_PRIVATE": "127.0.0.0/8",
-    ]) { $1 }
+    ]) { $1 }.merging(environment) { $1 }
     if database != nil { process.environment?["VG_STORAGE_DATA_DIR"] = folder }
     let pipe = Pipe()
     process.standardError = pipe
@@ -72,6 +75,7 @@ final class Gateway {
     let ready = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: "\(folder)/ready.json")))
     guard let ports = ready as? [String: Any] else { throw Failed(description: "the ready file is no object") }
     sipPort = ports["sip_port"] as? Int ?? 0
+    if let first = (ports["sip"] as? [[String: Any]])?.first, let host = first["host"] as? String { sipHost = host }
     apiPort = ports["api_port"] as? Int ?? 0
     metricsPort = ports["metrics_port"] as? Int ?? 0
   }
@@ -81,9 +85,15 @@ final class Gateway {
   var pid: Int32 { process.processIdentifier }
   var errors: String { (try? String(contentsOfFile: errorFile, encoding: .utf8)) ?? "" }
 
-  func uri(_ dialog: String) -> String { "sip:\(dialog)@127.0.0.1:\(sipPort)" }
+  func uri(_ dialog: String) -> String { "sip:\(dialog)@\(sipHost):\(sipPort)" }
 
   func terminate() { process.terminate() }
+
+  /// As if the machine had lost power.
+  func crash() {
+    kill(process.processIdentifier, SIGKILL)
+    process.waitUntilExit()
+  }
 
   /// Asks it to stop and waits until it has.
   @discardableResult
@@ -120,19 +130,26 @@ final class Gateway {
     return object
   }
 
-  /// The first `count` events of a type, waited for on the event stream for 20 seconds at most.
-  func events(_ type: String, _ count: Int = 1) throws -> [[String: Any]] {
-    let url = "http://127.0.0.1:\(apiPort)/v1/calls/events?event_types=\(type)&include_history=true"
+  /// The first `count` events of a type, waited for on the event stream.
+  /// - Parameters:
+  ///   - text: what is looked for in their lines.
+  ///   - session: whose; nil: everybody's.
+  ///   - limit: seconds.
+  func events(
+    _ type: String, _ count: Int = 1, with text: String = "", of session: String? = nil, limit: Int = 20
+  ) throws -> [[String: Any]] {
+    let whose = session.map { "&session_id=\($0)" } ?? ""
+    let url = "http://127.0.0.1:\(apiPort)/v1/calls/events?event_types=\(type)&include_history=true\(whose)"
     // curl is ended as soon as grep has what is wanted: it would only notice with the stream's next line. Test threads block
     // SIGTERM, and so do the programs they start.
     let script = """
       pipe="$(mktemp -u)" && mkfifo "$pipe"
-      curl -sN --max-time 20 -H 'Authorization: Bearer end-to-end-token' '\(url)' > "$pipe" &
-      grep -m\(count) '^data:' < "$pipe"
+      curl -sN --max-time \(limit) -H 'Authorization: Bearer end-to-end-token' '\(url)' > "$pipe" &
+      grep -m\(count) '^data:.*\(text)' < "$pipe"
       kill -KILL $!
       rm "$pipe"
       """
-    let result = try Tools.run("bash", ["-c", script])
+    let result = try Tools.run("bash", ["-c", script], limit: limit + 40)
     return result.output.split(separator: "\n").compactMap {
       try? JSONSerialization.jsonObject(with: Data($0.dropFirst(5).utf8)) as? [String: Any]
     }
@@ -165,6 +182,30 @@ final class Gateway {
   /// The first five hundred lines of a call's record.
   func recordedEvents(of id: String) throws -> [[String: Any]] {
     try json("/v1/calls/\(id)/events?limit=500")["items"] as? [[String: Any]] ?? []
+  }
+
+  /// Waits until it has said this on stderr; whether it has.
+  func waitUntilSaid(_ text: String) throws -> Bool {
+    try Tools.wait(until: "grep -qF -- \"$TEXT\" '\(errorFile)'", environment: ["TEXT": text])
+  }
+
+  /// Waits until a path of the metrics' port answers with a status.
+  func wait(for status: Int, at path: String) throws {
+    let answer = "curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:\(metricsPort)\(path)"
+    guard try Tools.wait(until: "[ \"$(\(answer))\" = \(status) ]") else {
+      throw Failed(description: "\(path) does not answer \(status): \(errors)")
+    }
+  }
+
+  /// Waits until a metric has a value.
+  func wait(for value: Int, of name: String) throws {
+    let sum = """
+      curl -s http://127.0.0.1:\(metricsPort)/metrics |
+        awk -v name="$NAME" 'index($0, name) == 1 { sum += $NF } END { print sum + 0 }'
+      """
+    guard try Tools.wait(until: "[ \"$(\(sum))\" = \(value) ]", environment: ["NAME": name]) else {
+      throw Failed(description: "\(name) is \(try metric(name)) and not \(value): \(errors)")
+    }
   }
 
   func metric(_ name: String) throws -> Double {

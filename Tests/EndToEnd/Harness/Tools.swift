@@ -24,6 +24,12 @@ enum Tools {
     let cache = environment["XDG_CACHE_HOME"] ?? "\(environment["HOME"] ?? "/root")/.cache"
     return "\(environment["PARLEY_TEST_PYTHON"] ?? "\(cache)/parley/venv")/bin/\(program)"
   }
+  /// Of Debian's prometheus, where `scripts/setup --test` puts it.
+  static let promtool: String = {
+    let environment = ProcessInfo.processInfo.environment
+    let cache = environment["XDG_CACHE_HOME"] ?? "\(environment["HOME"] ?? "/root")/.cache"
+    return environment["PARLEY_TEST_PROMTOOL"] ?? "\(cache)/parley/promtool"
+  }()
   static let scenarios = "\(root)/Tests/EndToEnd/Scenarios"
 
   /// A fresh folder for one test; the caller removes nothing, the system's cleaner of /tmp does.
@@ -68,6 +74,11 @@ enum Tools {
     return ToolResult(
       status: process.terminationStatus, output: String(decoding: try Data(contentsOf: output), as: UTF8.self),
       errors: String(decoding: try Data(contentsOf: errors), as: UTF8.self))
+  }
+
+  /// Waits until a condition of the shell holds, for what programs arrange among themselves; whether it does within half a minute.
+  static func wait(until condition: String, environment: [String: String] = [:]) throws -> Bool {
+    try run("bash", ["-c", "until \(condition); do sleep 0.05; done"], environment: environment, limit: 30).status == 0
   }
 
   /// Runs `parley` and reads the one JSON object it prints.

@@ -93,11 +93,12 @@ final class HopNode {
   private func lookForOrphans(_ instance: String) {
     guard isAlive, self.instance == instance else { return }
     world.after(.milliseconds(600 + Int64(world.uniform() * 200))) { [self] in lookForOrphans(instance) }
+    let askedAt = local
     world.store.ask(self) { [world] in
-      $0.orphans(.media, world)
-    } done: { [self] orphans in
-      guard let orphans else { return watch.failed() }
-      watch.answered(at: local)
+      (orphans: $0.orphans(.media, world), clock: $0.clock(world))
+    } done: { [self] answer in
+      guard let (orphans, clock) = answer else { return watch.failed() }
+      watch.answered(askedAt: askedAt, at: local, clock: clock)
       guard watch.mayClaim(at: local) else { return }
       for number in orphans where calls[number] == nil {
         let call = CallAtNode(number, self)
