@@ -6,6 +6,9 @@ import Synchronization
 /// A speech role that does what its test says: hands out calls as they are offered.
 final class FakeSpeech: SpeechHop {
   let calls: AsyncStream<FakeCall>
+  private let count = Atomic<Int>(0)
+  /// Calls that it has been offered.
+  var opened: Int { count.load(ordering: .acquiring) }
   private let continuation: AsyncStream<FakeCall>.Continuation
   private let onOpen: @Sendable (FakeCall) -> Void
 
@@ -16,6 +19,7 @@ final class FakeSpeech: SpeechHop {
   }
 
   func open(_ call: CallInfo, media: any MediaSide) -> any SpeechSide {
+    count.add(1, ordering: .releasing)
     let side = FakeCall(call, media)
     onOpen(side)
     continuation.yield(side)
@@ -33,11 +37,15 @@ final class FakeCall: SpeechSide {
   let messages: AsyncStream<Numbered<MediaToSpeech>>
   let echoes = Atomic<Bool>(false)
   let samples = Atomic<Int>(0)
+  /// Frames in which somebody was clearly heard.
+  let loudFrames = Atomic<Int>(0)
   private let continuation: AsyncStream<Numbered<MediaToSpeech>>.Continuation
   private let media: any MediaSide
-  private let sequence = NIOLockedValueBox<UInt64>(0)
+  private let sequence: NIOLockedValueBox<UInt64>
 
-  init(_ info: CallInfo, _ media: any MediaSide) {
+  /// - Parameter last: the number of the last message that the media role has had.
+  init(_ info: CallInfo, _ media: any MediaSide, after last: UInt64 = 0) {
+    sequence = NIOLockedValueBox(last)
     self.info = info
     self.media = media
     (messages, continuation) = AsyncStream.makeStream(of: Numbered<MediaToSpeech>.self)
@@ -50,6 +58,7 @@ final class FakeCall: SpeechSide {
 
   func audio(_ pcm: UnsafeBufferPointer<Int16>, position: Int64) {
     samples.add(pcm.count, ordering: .relaxed)
+    if pcm.contains(where: { $0 > 3000 }) { loudFrames.add(1, ordering: .relaxed) }
     if echoes.load(ordering: .relaxed) { _ = media.audio(pcm, playback: PlaybackID(1)) }
   }
 

@@ -17,6 +17,8 @@ private struct Rig {
   let gateway: MediaGateway
   let speech: FakeSpeech
   let requests = NIOLockedValueBox<[String]>([])
+  /// How many calls are live, whenever that changes.
+  private let counts: AsyncStream<Int>
   static let nextRange = Atomic<Int>(21_000)
 
   init(
@@ -35,6 +37,9 @@ private struct Rig {
     change(&configuration)
     var metrics = MediaMetrics()
     metrics.sipRequest = { [requests] method, status in requests.withLockedValue { $0.append("\(method) \(status)") } }
+    let (counts, told) = AsyncStream.makeStream(of: Int.self)
+    self.counts = counts
+    metrics.activeCalls = { told.yield($0) }
     gateway = MediaGateway(
       configuration: configuration, speech: speech, group: MultiThreadedEventLoopGroup.singleton, metrics: metrics,
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
@@ -47,6 +52,11 @@ private struct Rig {
 
   func phone(_ transport: SIPTransport = .udp) async throws -> Phone {
     try await Phone.make(transport: transport, server: try address(transport == .udp ? .udp : .tcp))
+  }
+
+  /// When a call has come and none is left. A peer hears of the end of its call before the gateway has forgotten it.
+  func emptied() async {
+    for await calls in counts where calls == 0 { return }
   }
 
   /// A phone in a call, and the call.
@@ -254,7 +264,9 @@ private let loud = (0..<32_000).map { Int16($0 % 40 < 20 ? 9000 : -9000) }
     let phone = try await rig.phone()
     try await phone.run { $0.dial(codecs: [.opus]) }
     #expect(await phone.next { if case .ended = $0 { true } else { false } } == .ended(.refused, status: 488))
+    await rig.emptied()
     #expect(rig.gateway.activeCalls == 0)
+    #expect(rig.speech.opened == 0)
     await phone.close()
     await rig.gateway.stop()
   }
