@@ -70,7 +70,9 @@ public final class RedisServer: Sendable {
       #!/bin/sh
       # A port may be taken by somebody else meanwhile; then the program ends and the caller tries another.
       cd "$(dirname "$0")"
-      setsid \(program) ./redis.conf >log 2>&1 </dev/null &
+      # It must be there, and without the words of a former start, when it is first looked at.
+      : >log
+      setsid \(program) ./redis.conf >>log 2>&1 </dev/null &
       echo $! >pid
       for i in $(seq 1 400); do
         kill -0 "$(cat pid)" 2>/dev/null || exit 1
