@@ -124,3 +124,48 @@ import Testing
     #expect(understood > 50)
   }
 }
+
+@Suite struct IPv6DescriptionTests {
+  /// RFC 5118 4.6, 4.8 and 4.9.
+  @Test func readsAddressesOfBothKinds() throws {
+    func read(_ lines: String) throws -> SessionDescription {
+      try SessionDescription(parsing: lines.replacing("\n", with: "\r\n") + "\r\n")
+    }
+    let six = try read(
+      """
+      v=0
+      o=assistant 971731711378798081 0 IN IP6 2001:db8::20
+      s=Live video feed for today's meeting
+      c=IN IP6 2001:db8::20
+      t=3338481189 3370017201
+      m=audio 6000 RTP/AVP 2
+      a=rtpmap:2 G726-32/8000
+      m=video 6024 RTP/AVP 107
+      a=rtpmap:107 H263-1998/90000
+      """)
+    #expect(six.connection?.address == "2001:db8::20")
+    let mixed = try read(
+      """
+      v=0
+      o=bob 280744730 28977631 IN IP4 host.example.com
+      s=
+      t=0 0
+      m=audio 22334 RTP/AVP 0
+      c=IN IP4 192.0.2.1
+      m=video 6024 RTP/AVP 107
+      c=IN IP6 2001:db8::1
+      a=rtpmap:107 H263-1998/90000
+      """)
+    #expect(mixed.media.map { $0.connection?.address } == ["192.0.2.1", "2001:db8::1"])
+    let mapped = try read(
+      """
+      v=0
+      o=bob 280744730 28977631 IN IP6 ::ffff:192.0.2.2
+      s=-
+      t=0 0
+      m=audio 22334 RTP/AVP 0
+      c=IN IP6 ::ffff:192.0.2.2
+      """)
+    #expect(mapped.media.first?.connection?.address == "::ffff:192.0.2.2")
+  }
+}

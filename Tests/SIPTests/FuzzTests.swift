@@ -92,8 +92,9 @@ import Testing
         default: break
         }
       }
-      // Whatever is sent can be read.
+      // Whatever is sent can be read, but for the answers that repeat the damage of a request.
       for case .send(let bytes, _) in actions where bytes.count > 4 {
+        if text(bytes).contains("Warning: 399 parley") { continue }
         if (try? SIPMessage.parse(bytes)) == nil { Issue.record("sent nonsense: \(text(bytes))") }
       }
     }

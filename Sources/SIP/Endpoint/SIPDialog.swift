@@ -21,10 +21,11 @@ struct SIPDialog: Sendable {
 
   /// Ours after an INVITE of theirs (12.1.1). nil where it has no usable Contact.
   init?(incoming request: SIPMessage, localTag: String, from peer: SIPPeer) {
-    guard let contact = request.contact?.uri else { return nil }
+    // A caller of RFC 2543 has no tag, and may have no Contact: then it is where its From says.
+    let isOld = request.from.tag == nil && request[.contact] == nil
+    guard let contact = isOld ? request.from.uri : request.contact?.uri else { return nil }
     callID = request.callID
     self.localTag = localTag
-    // A caller of RFC 2543 has no tag.
     remoteTag = request.from.tag ?? ""
     var to = request.to
     to.tag = localTag

@@ -8,10 +8,6 @@ extension SIPEndpoint {
       respond(server, status: 503, headers: [retryAfter], at: now)
       return
     }
-    if request[.maxForwards] == "0" {
-      respond(server, status: 483, at: now)
-      return
-    }
     guard acceptableBody(server, request, at: now) else { return }
     guard let toTag = servers[server]?.toTag, let uri = request.requestURI,
       let dialog = SIPDialog(incoming: request, localTag: toTag, from: peer)

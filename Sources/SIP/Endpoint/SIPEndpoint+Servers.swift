@@ -85,7 +85,22 @@ extension SIPEndpoint {
       respond(id, status: 405, headers: [allow], at: now)
       return false
     }
+    guard request.method != .invite || acceptsDescriptions(request) else {
+      let why = SIPHeaderField("Warning", "399 parley \"an answer would be application/sdp\"")
+      respond(id, status: 406, headers: [why], at: now)
+      return false
+    }
     return true
+  }
+
+  /// Whether Accept, where there is one, lets an answer through (20.1): an empty one does not.
+  private func acceptsDescriptions(_ request: SIPMessage) -> Bool {
+    guard request[.accept] != nil else { return true }
+    return request.values(.accept).contains { value in
+      var scanner = SIPScanner(value)
+      let range = String(decoding: scanner.run { $0 != UInt8(ascii: ";") && !isSpace($0) }, as: UTF8.self)
+      return ["application/sdp", "application/*", "*/*"].contains { equalsIgnoringCase($0, range) }
+    }
   }
 
   private mutating func handleOutside(_ id: UInt64, _ request: SIPMessage, from peer: SIPPeer, at now: Instant) {
@@ -205,7 +220,7 @@ extension SIPEndpoint {
     var writer = SIPMessageWriter(response: status, reason: reason ?? defaultReason(status))
     for (i, value) in request.values(.via).enumerated() {
       guard i == 0, var via = request.topVia else {
-        writer.add(.via, value)
+        if SIPVia(value) != nil { writer.add(.via, value) }
         continue
       }
       let wantsPort = via.parameters.first(named: "rport") != nil
@@ -221,7 +236,7 @@ extension SIPEndpoint {
     if request.to.tag == nil, status > 100 { to += ";tag=\(toTag)" }
     writer.add(.to, to)
     writer.add(.callID, request.callID)
-    writer.add(.cseq, request.cseq.description)
+    writer.add(.cseq, request[.cseq] ?? request.cseq.description)
     if request.method == .invite, (101..<300).contains(status) {
       for value in request.lines(.recordRoute) { writer.add(.recordRoute, value) }
       writer.add(.contact, contact(towards: peer))

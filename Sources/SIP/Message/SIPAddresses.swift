@@ -46,6 +46,14 @@ public struct SIPNameAddress: Hashable, Sendable, CustomStringConvertible {
     self.parameters = parameters
   }
 
+  /// Stands in for a damaged From or To: of it only the tag is known, where one can be found behind the last `>`.
+  init(salvaging bytes: ArraySlice<UInt8>) {
+    self.init(uri: SIPURI(scheme: .other("invalid"), host: ""))
+    guard let angle = bytes.lastIndex(of: UInt8(ascii: ">")) else { return }
+    var scanner = SIPScanner(bytes[(angle + 1)...])
+    parameters = scanner.parameters() ?? []
+  }
+
   /// The tag parameter; nil where there is none.
   public var tag: String? {
     get { parameters.first(named: "tag")?.value }
@@ -82,25 +90,44 @@ public struct SIPVia: Hashable, Sendable, CustomStringConvertible {
 
   init?(_ bytes: ArraySlice<UInt8>) {
     var scanner = SIPScanner(bytes)
-    func slash() -> Bool {
+    guard let (version, transport, host, port) = SIPVia.beginning(&scanner), version == "2.0",
+      let parameters = scanner.parameters(), scanner.isAtEnd
+    else { return nil }
+    self.init(transport: transport, host: host, port: port, parameters: parameters)
+  }
+
+  /// What a Via of another version or with damaged parameters still says: where an answer goes, and the parameters that can
+  /// be read, the branch mostly. nil where not even the sender can be read.
+  init?(salvaging bytes: ArraySlice<UInt8>) {
+    var scanner = SIPScanner(bytes)
+    guard let (_, transport, host, port) = SIPVia.beginning(&scanner) else { return nil }
+    var parameters: [SIPParameter] = []
+    for part in bytes[scanner.at...].split(separator: UInt8(ascii: ";")) {
+      var one = SIPScanner([UInt8(ascii: ";")] + part)
+      parameters += one.parameters() ?? []
+    }
+    self.init(transport: transport, host: host, port: port, parameters: parameters)
+  }
+
+  /// Everything before the parameters.
+  private static func beginning(
+    _ scanner: inout SIPScanner
+  ) -> (version: String, transport: String, host: String, port: Int?)? {
+    func slash(_ scanner: inout SIPScanner) -> Bool {
       scanner.skipSpace()
       guard scanner.take("/") else { return false }
       scanner.skipSpace()
       return true
     }
     scanner.skipSpace()
-    guard let name = scanner.token(), equalsIgnoringCase(name, "SIP"), slash(), let version = scanner.token(),
-      version == "2.0", slash(), let transport = scanner.token()
+    guard let name = scanner.token(), equalsIgnoringCase(name, "SIP"), slash(&scanner), let version = scanner.token(),
+      slash(&scanner), let transport = scanner.token()
     else { return nil }
     let mark = scanner.at
     scanner.skipSpace()
-    guard scanner.at > mark, let host = scanner.host(), let port = scanner.optionalPort(),
-      let parameters = scanner.parameters(), scanner.isAtEnd
-    else { return nil }
-    self.transport = String(decoding: transport.utf8.map { $0 >= 0x61 && $0 <= 0x7A ? $0 & 0xDF : $0 }, as: UTF8.self)
-    self.host = host
-    self.port = port
-    self.parameters = parameters
+    guard scanner.at > mark, let host = scanner.host(), let port = scanner.optionalPort() else { return nil }
+    let upper = String(decoding: transport.utf8.map { $0 >= 0x61 && $0 <= 0x7A ? $0 & 0xDF : $0 }, as: UTF8.self)
+    return (version, upper, host, port)
   }
 
   /// What every branch of an RFC 3261 element begins with.

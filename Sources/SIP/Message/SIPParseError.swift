@@ -30,7 +30,7 @@ public struct SIPParseError: Error, Sendable {
   public enum Scope: Sendable {
     /// Nothing can be said to anybody: drop it.
     case silent
-    /// A request with enough in order for an answer with this status (400, 505 ...).
+    /// A request with enough in order for an answer with this status (400, 505 ...). Its From, To and CSeq may be stand-ins.
     case answerable(SIPMessage, status: Int)
   }
 

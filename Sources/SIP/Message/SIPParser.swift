@@ -19,7 +19,7 @@ extension SIPMessage {
 }
 
 private struct SIPParser {
-  let bytes: [UInt8]
+  var bytes: [UInt8]
   let limits: SIPLimits
   var at = 0
   /// The first thing found wrong. Reading goes on, because a request that still identifies itself is owed an answer.
@@ -55,7 +55,8 @@ private struct SIPParser {
 
     var isRequest = false
     if case .request = start { isRequest = true }
-    let values = identity(isRequest)
+    var values = identity(isRequest)
+    if case .request(let method, _) = start { salvage(&values, method) }
     guard let callID = values.callID, let cseq = values.cseq, let from = values.from, let to = values.to,
       values.via != nil || !isRequest
     else { throw silent(.missingHeader) }
@@ -85,8 +86,11 @@ private struct SIPParser {
         if byte == 0x0D, at < bytes.count, bytes[at] == 0x0A { at += 1 } else { note(.lineEnding) }
         return start..<end
       }
-      if byte < 0x20, byte != 0x09 { note(.controlCharacter) }
-      if byte == 0x7F { note(.controlCharacter) }
+      if byte < 0x20 && byte != 0x09 || byte == 0x7F {
+        // A quoted string may hold one behind a backslash (RFC 3261 25.1 `quoted-pair`). It is of use to nobody and dangerous
+        // further on: it is read as a space.
+        if at > start, bytes[at - 1] == UInt8(ascii: "\\") { bytes[at] = 0x20 } else { note(.controlCharacter) }
+      }
       at += 1
     }
     return nil
@@ -109,7 +113,12 @@ private struct SIPParser {
       _ = scanner.take(0x20)
       return .response(status, reason: .init(scanner.at..<line.upperBound))
     }
-    guard !first.isEmpty, first.allSatisfy(isToken), first.count <= 32 else { return nil }
+    guard !first.isEmpty, first.allSatisfy(isToken), first.count <= 64 else { return nil }
+    var line = line
+    while let last = bytes[line].last, last == 0x20 {
+      note(.startLine)
+      line = line.lowerBound..<(line.upperBound - 1)
+    }
     guard let lastSpace = bytes[line].lastIndex(of: 0x20), lastSpace > scanner.at else { return nil }
     let uri = scanner.at..<lastSpace
     let version = bytes[(lastSpace + 1)..<line.upperBound]
@@ -117,7 +126,8 @@ private struct SIPParser {
       guard version.prefix(4).elementsEqual("SIP/".utf8) else { return nil }
       note(.version, status: 505)
     }
-    if SIPURI(bytes[uri]) == nil { note(.requestURI) }
+    // Headers do not belong into a Request-URI (19.1.1): who makes a request of them may be made to say anything.
+    if SIPURI(bytes[uri]).map({ $0.headers != nil }) ?? true { note(.requestURI) }
     return .request(SIPMethod(String(decoding: first, as: UTF8.self)), uri: .init(uri))
   }
 
@@ -183,11 +193,8 @@ private struct SIPParser {
     var values = Identity()
     if let field = single(.callID) {
       let text = SIPMessage.unfolded(bytes, field)
-      if !text.isEmpty, text.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) {
-        values.callID = String(decoding: text, as: UTF8.self)
-      } else {
-        note(.callID)
-      }
+      if text.isEmpty || !text.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) { note(.callID) }
+      if !text.isEmpty { values.callID = String(decoding: text, as: UTF8.self) }
     }
     if let field = single(.cseq) {
       values.cseq = SIPSequence(SIPMessage.unfolded(bytes, field))
@@ -209,13 +216,29 @@ private struct SIPParser {
     return values
   }
 
+  /// A request whose identifying headers are there but damaged is owed a 400: the sender finds it by the branch. What stands
+  /// in for the damage is never looked at; the answer repeats the headers as they came.
+  private mutating func salvage(_ values: inout Identity, _ method: SIPMethod) {
+    guard fault != nil else { return }
+    if values.cseq == nil, single(.cseq) != nil { values.cseq = SIPSequence(number: 0, method: method) }
+    if values.from == nil, let field = single(.from) {
+      values.from = SIPNameAddress(salvaging: SIPMessage.unfolded(bytes, field))
+    }
+    if values.to == nil, let field = single(.to) {
+      values.to = SIPNameAddress(salvaging: SIPMessage.unfolded(bytes, field))
+    }
+  }
+
   private mutating func via(_ values: inout Identity) {
     var count = 0
     for field in fields where field.id == .via {
       let parts = SIPScanner.list(SIPMessage.unfolded(bytes, field))
       if count == 0, let first = parts.first {
         values.via = SIPVia(first)
-        if values.via == nil { note(.via) }
+        if values.via == nil {
+          note(.via)
+          values.via = SIPVia(salvaging: first)
+        }
       }
       count += parts.count
     }
