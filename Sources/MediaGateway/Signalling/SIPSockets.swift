@@ -168,6 +168,8 @@ final class SIPSockets {
     switch peer.transport {
     case .udp: sendDatagram(bytes, to: peer)
     case .tcp: sendStream(bytes, to: peer)
+    // Not listened on, so nothing is sent so; it must never leave in clear text.
+    case .tls, .ws, .wss: failLater(peer)
     }
   }
 

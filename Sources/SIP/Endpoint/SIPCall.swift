@@ -173,16 +173,19 @@ struct SIPClientTransaction: Sendable {
 
   var machine: Machine
   let key: SIPClientKey
-  let request: [UInt8]
+  var request: [UInt8]
   var peer: SIPPeer
   let user: User
   /// For INVITE.
-  let template: SIPInviteTemplate?
+  var template: SIPInviteTemplate?
   /// The ACKs sent for 2xx, by To tag, to be repeated when the 2xx is.
   var acks: [String: (bytes: [UInt8], peer: SIPPeer)] = [:]
   /// The ACK sent for a refusal.
   var refusalAck: [UInt8]?
+  var hasResponse = false
   var hasFinal = false
+  /// What goes out where TCP, which the request's size asked for, cannot be had.
+  var datagram: SIPEndpoint.Datagram?
   /// Set when nobody waits for the final response any more (Proceeding has no timer).
   var abandonAt: Instant?
   var armed: Instant?

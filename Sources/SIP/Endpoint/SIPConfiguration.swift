@@ -38,6 +38,9 @@ public struct SIPLimits: Hashable, Sendable {
   public var transactions = 32_768
   /// Stream connections that the endpoint keeps a framer for.
   public var connections = 4_096
+  /// Bytes of a request that may go out in one datagram; a larger one goes over TCP where the owner listens on it (RFC 3261
+  /// 18.1.1: 1300 where the path's MTU is not known).
+  public var datagramRequestBytes = 1_300
   /// Forks of one call of ours whose progress is followed.
   public var forks = 16
 

@@ -34,6 +34,8 @@ public struct SIPCounters: Sendable {
   public internal(set) var overloaded = 0
   /// Keep-alive pings (RFC 5626 4.4.1) on streams and in datagrams.
   public internal(set) var keepAlives = 0
+  /// Connections that were closed because no pong came.
+  public internal(set) var deadFlows = 0
   /// Commands of the owner for a call that was not in a state for them (it had just ended, mostly).
   public internal(set) var commandsIgnored = 0
 

@@ -74,9 +74,9 @@ struct SIPDialog: Sendable {
     if peer.transport.isReliable, peer.connection != nil { return peer }
     let uri = routeSet.first.flatMap { SIPNameAddress($0)?.uri } ?? remoteTarget
     guard isAddress(uri.host), !isPrivate(uri.host) || isPrivate(peer.host),
-      uri.transportName == nil || uri.transportName == peer.transport.rawValue
+      uri.allows(peer.transport)
     else { return peer }
-    return SIPPeer(peer.transport, host: uri.host, port: uri.port ?? 5060)
+    return SIPPeer(peer.transport, host: uri.host, port: uri.port ?? peer.transport.defaultPort)
   }
 
   /// Whether a message with these tags belongs to this dialog.
@@ -114,7 +114,7 @@ private func octets(_ host: String) -> [Int]? {
 private func isPrivate(_ host: String) -> Bool {
   guard let parts = octets(host) else {
     let text = host.asciiLowercased
-    return text == "::1" || text == "::" || text.hasPrefix("fc") || text.hasPrefix("fd") || text.hasPrefix("fe8")
+    return text == "::1" || text == "::" || ["fc", "fd", "fe8", "fe9", "fea", "feb"].contains { text.hasPrefix($0) }
   }
   switch (parts[0], parts[1]) {
   case (0, _), (10, _), (127, _), (192, 168), (169, 254), (172, 16...31), (100, 64...127): return true
@@ -126,7 +126,8 @@ private func isPrivate(_ host: String) -> Bool {
 struct SIPInviteTemplate: Sendable {
   let uri: String
   let target: SIPURI
-  let via: String
+  /// Changes when the INVITE has to go over another transport.
+  var via: String
   let branch: String
   /// From with our tag.
   let from: String

@@ -12,6 +12,7 @@ extension SIPEndpoint {
       return
     }
     guard let effects = clients[id]?.receive(status: response.status, at: now) else { return }
+    clients[id]?.hasResponse = true
     if peer.transport.isReliable { clients[id]?.peer = peer }
     if response.status >= 200 {
       if hadFinal {
@@ -118,16 +119,25 @@ extension SIPEndpoint {
   ) -> UInt64 {
     let id = makeID()
     let key = SIPClientKey(branch: branch, method: method)
-    let isReliable = peer.transport.isReliable
-    clients[id] = SIPClientTransaction(
-      machine: method == .invite
-        ? .invite(SIPInviteClientMachine(timers: configuration.timers, isReliable: isReliable, at: now))
-        : .request(SIPRequestClientMachine(timers: configuration.timers, isReliable: isReliable, at: now)),
-      key: key, request: bytes, peer: peer, user: user, template: template)
+    let stream = overStream(bytes, to: peer, branch: branch, at: now)
+    var client = SIPClientTransaction(
+      machine: clientMachine(method, isReliable: stream != nil || peer.transport.isReliable, at: now),
+      key: key, request: stream?.bytes ?? bytes, peer: stream?.peer ?? peer, user: user, template: template)
+    if let stream {
+      client.datagram = Datagram(bytes: bytes, peer: peer, via: via(peer, branch))
+      client.template?.via = stream.via
+    }
+    clients[id] = client
     clientIDs[key] = id
-    send(bytes, to: peer)
+    send(client.request, to: client.peer)
     rearm(.client(id))
     return id
+  }
+
+  func clientMachine(_ method: SIPMethod, isReliable: Bool, at now: Instant) -> SIPClientTransaction.Machine {
+    method == .invite
+      ? .invite(SIPInviteClientMachine(timers: configuration.timers, isReliable: isReliable, at: now))
+      : .request(SIPRequestClientMachine(timers: configuration.timers, isReliable: isReliable, at: now))
   }
 
   @discardableResult
@@ -155,7 +165,7 @@ extension SIPEndpoint {
 
   private mutating func makeBranch() -> String { SIPVia.cookie + random.token(16) }
 
-  private func via(_ peer: SIPPeer, _ branch: String) -> String {
+  func via(_ peer: SIPPeer, _ branch: String) -> String {
     "SIP/2.0/\(peer.transport.viaName) \(local(towards: peer));branch=\(branch);rport"
   }
 
@@ -204,7 +214,7 @@ extension SIPEndpoint {
     writer.add(.to, to)
     writer.add(.callID, callID)
     writer.add(.cseq, "\(sequence) INVITE")
-    writer.add(.contact, contact(towards: peer))
+    writer.add(.contact, contact(towards: peer, isSecure: target.scheme == .sips))
     writer.add(allow)
     writer.add(accept)
     if !configuration.supported.isEmpty { writer.add(.supported, configuration.supported.joined(separator: ", ")) }
@@ -234,7 +244,7 @@ extension SIPEndpoint {
     writer.add(.to, (request.to ?? SIPNameAddress(uri: request.target)).description)
     writer.add(.callID, callID)
     writer.add(.cseq, "\(request.cseq ?? 1) \(request.method)")
-    writer.add(.contact, contact(towards: request.peer))
+    writer.add(.contact, contact(towards: request.peer, isSecure: request.target.scheme == .sips))
     writer.add(accept)
     if !configuration.product.isEmpty { writer.add(.userAgent, configuration.product) }
     for header in request.headers { writer.add(header) }

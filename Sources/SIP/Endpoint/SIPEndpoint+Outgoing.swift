@@ -10,6 +10,10 @@ extension SIPEndpoint {
       emit(.ended(handle, SIPEnd(.transportFailed, reason: "No local address for \(invite.peer.transport.rawValue)")))
       return (handle, flush())
     }
+    guard invite.target.scheme != .sips || invite.peer.transport.isSecure else {
+      emit(.ended(handle, SIPEnd(.transportFailed, reason: "A sips target needs TLS")))
+      return (handle, flush())
+    }
     guard calls.count < configuration.limits.calls, transactionCount < configuration.limits.transactions else {
       counters.overloaded += 1
       emit(.ended(handle, SIPEnd(.refused, status: 503, reason: "Too many calls")))

@@ -144,7 +144,8 @@ extension SIPEndpoint {
         ? .invite(SIPInviteServerMachine(timers: configuration.timers, isReliable: isReliable))
         : .request(SIPRequestServerMachine(timers: configuration.timers, isReliable: isReliable)),
       key: key, request: request, source: peer, replyPeer: replyPeer(request, from: peer),
-      toTag: toTag ?? request.to.tag ?? random.token(10), mergeKey: mergeKey, viaPort: request.topVia?.port ?? 5060)
+      toTag: toTag ?? request.to.tag ?? random.token(10), mergeKey: mergeKey,
+      viaPort: request.topVia?.port ?? peer.transport.defaultPort)
     serverIDs[key] = id
     if let mergeKey { merges[mergeKey] = id }
     return id
@@ -171,7 +172,7 @@ extension SIPEndpoint {
     guard !peer.transport.isReliable, let via = request.topVia, via.parameters.first(named: "rport") == nil else {
       return peer
     }
-    return SIPPeer(peer.transport, host: peer.host, port: via.port ?? 5060)
+    return SIPPeer(peer.transport, host: peer.host, port: via.port ?? peer.transport.defaultPort)
   }
 
   // MARK: Responses
@@ -239,7 +240,7 @@ extension SIPEndpoint {
     writer.add(.cseq, request[.cseq] ?? request.cseq.description)
     if request.method == .invite, (101..<300).contains(status) {
       for value in request.lines(.recordRoute) { writer.add(.recordRoute, value) }
-      writer.add(.contact, contact(towards: peer))
+      writer.add(.contact, contact(towards: peer, isSecure: request.requestURI?.scheme == .sips))
       writer.add(allow)
       if !configuration.supported.isEmpty { writer.add(.supported, configuration.supported.joined(separator: ", ")) }
     }
@@ -265,13 +266,16 @@ extension SIPEndpoint {
 
   /// What Via and Contact call us when they go to `peer`.
   func local(towards peer: SIPPeer) -> SIPHostPort {
-    var local = configuration.localAddresses[peer.transport] ?? SIPHostPort(host: "0.0.0.0", port: 5060)
+    var local =
+      configuration.localAddresses[peer.transport] ?? SIPHostPort(host: "0.0.0.0", port: peer.transport.defaultPort)
     if let host = configuration.localHost?(peer) { local.host = host }
     return local
   }
 
-  func contact(towards peer: SIPPeer) -> String {
-    let transport = peer.transport == .udp ? "" : ";transport=\(peer.transport.rawValue)"
-    return "<sip:\(configuration.contactUser)@\(local(towards: peer))\(transport)>"
+  /// - Parameter isSecure: the other side asked with a `sips` URI, so it must get one (RFC 3261 12.1.1).
+  func contact(towards peer: SIPPeer, isSecure: Bool = false) -> String {
+    let transport = peer.transport.parameter.map { ";transport=\($0)" } ?? ""
+    let scheme = isSecure && peer.transport.isSecure ? "sips" : "sip"
+    return "<\(scheme):\(configuration.contactUser)@\(local(towards: peer))\(transport)>"
   }
 }

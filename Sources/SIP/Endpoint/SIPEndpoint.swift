@@ -27,6 +27,10 @@ public struct SIPEndpoint: Sendable {
   /// Dialogs that have been given up, and until when they are spoken for.
   var departed: [SIPDialogKey: Instant] = [:]
   var framers: [UInt64: SIPStreamFramer] = [:]
+  /// Connections that are pinged.
+  var flows: [UInt64: Flow] = [:]
+  /// Peers that refused TCP, and until when it is not tried again.
+  var streamRefusals: [SIPHostPort: Instant] = [:]
   var timers = SIPTimerQueue()
   /// What the function that is running has to hand out.
   var actions: [SIPAction] = []
@@ -76,6 +80,7 @@ public struct SIPEndpoint: Sendable {
       }
       framers[connection] = SIPStreamFramer(messageBytes: configuration.limits.messageBytes)
     }
+    heard(connection, at: now)
     framers[connection]?.append(bytes)
     while let frame = framers[connection]?.next() {
       switch frame {
@@ -98,7 +103,13 @@ public struct SIPEndpoint: Sendable {
   /// A stream connection has been closed by either side or has failed; its number is never used again. What waited for an
   /// answer over it fails with 503; established calls go on over a new connection.
   public mutating func connectionClosed(_ connection: UInt64, at now: Instant) -> [SIPAction] {
+    forget(connection: connection, at: now)
+    return flush()
+  }
+
+  mutating func forget(connection: UInt64, at now: Instant) {
     framers[connection] = nil
+    flows[connection] = nil
     for id in servers.keys where servers[id]?.replyPeer.connection == connection {
       guard let server = servers[id] else { continue }
       servers[id]?.replyPeer = SIPPeer(
@@ -117,7 +128,6 @@ public struct SIPEndpoint: Sendable {
       }
     }
     failClients(at: now) { $0.connection == connection }
-    return flush()
   }
 
   /// What a `send` action asked for could not be done (no route, connection refused, ICMP error).
@@ -141,13 +151,14 @@ public struct SIPEndpoint: Sendable {
   private mutating func failClients(at now: Instant, where matches: (SIPPeer) -> Bool) {
     let failed = clients.filter { !$0.value.hasFinal && matches($0.value.peer) }.keys.sorted()
     for id in failed {
+      if fallBack(id, at: now) { continue }
       guard let client = removeClient(id) else { continue }
       counters.sent[.init(method: client.key.method.label, status: 503), default: 0] += 1
       noResponse(client, id: id, status: 503, at: now)
     }
   }
 
-  private mutating func handle(_ bytes: [UInt8], _ framing: SIPFraming, from peer: SIPPeer, at now: Instant) {
+  mutating func handle(_ bytes: [UInt8], _ framing: SIPFraming, from peer: SIPPeer, at now: Instant) {
     do throws(SIPParseError) {
       let message = try SIPMessage.parse(bytes, framing: framing, limits: configuration.limits)
       if message.isRequest {
@@ -194,6 +205,7 @@ public struct SIPEndpoint: Sendable {
     case .client(let id): clients[id]?.deadline
     case .server(let id): servers[id]?.deadline
     case .call(let id): calls[id]?.deadline
+    case .flow(let id): flows[id]?.deadline
     }
   }
 
@@ -202,6 +214,7 @@ public struct SIPEndpoint: Sendable {
     case .client(let id): clients[id]?.armed = at
     case .server(let id): servers[id]?.armed = at
     case .call(let id): calls[id]?.armed = at
+    case .flow(let id): flows[id]?.armed = at
     }
   }
 
@@ -213,6 +226,7 @@ public struct SIPEndpoint: Sendable {
       case .client(let id): clients[id]?.armed
       case .server(let id): servers[id]?.armed
       case .call(let id): calls[id]?.armed
+      case .flow(let id): flows[id]?.armed
       }
     if let armed, armed <= wanted { return }
     timers.insert(key, at: wanted)
@@ -226,6 +240,7 @@ public struct SIPEndpoint: Sendable {
       case .client(let id): wakeClient(id, at: now)
       case .server(let id): wakeServer(id, at: now)
       case .call(let id): wakeCall(id, at: now)
+      case .flow(let id): wakeFlow(id, at: now)
       }
     }
     rearm(key)

@@ -1,14 +1,3 @@
-/// How SIP messages travel (RFC 3261 section 18).
-public enum SIPTransport: String, Hashable, Sendable, CaseIterable {
-  case udp, tcp
-
-  /// Whether the transport itself delivers or fails, so that transactions do not retransmit.
-  public var isReliable: Bool { self != .udp }
-
-  /// As Via writes it (`UDP`).
-  public var viaName: String { self == .udp ? "UDP" : "TCP" }
-}
-
 /// A host and a port as SIP writes them. IPv6 addresses stand here without brackets.
 public struct SIPHostPort: Hashable, Sendable, CustomStringConvertible {
   public var host: String

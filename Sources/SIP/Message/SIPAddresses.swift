@@ -144,7 +144,7 @@ public struct SIPVia: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// `host:port` in lower case, the default port written out: what identifies the sender of a branch.
-  var sentBy: String { "\(host.asciiLowercased):\(port ?? 5060)" }
+  var sentBy: String { "\(host.asciiLowercased):\(port ?? SIPTransport(viaName: transport)?.defaultPort ?? 5060)" }
 
   public var description: String {
     "SIP/2.0/\(transport) \(SIPHostPort.bracketed(host))" + (port.map { ":\($0)" } ?? "")

@@ -18,9 +18,14 @@ public struct SIPStreamFramer: Sendable {
   /// Set once the header has been found: the whole message's length.
   private var length: Int?
   private var isBroken = false
+  /// A ping of ours has no pong yet.
+  private var awaitsPong = false
 
   /// - Parameter messageBytes: the longest message; a longer one breaks the stream.
   public init(messageBytes: Int) { limit = messageBytes }
+
+  /// A ping has been sent: the next single CRLF is its pong, and not half a ping of the other side.
+  public mutating func expectPong() { awaitsPong = true }
 
   /// Adds what arrived. Call ``next()`` until it returns nil.
   public mutating func append(_ bytes: [UInt8]) {
@@ -65,9 +70,15 @@ public struct SIPStreamFramer: Sendable {
     return .broken(reason, head: bytes)
   }
 
-  /// Skips single CRLFs (pongs); returns a ping for each pair.
+  /// Skips single CRLFs; returns a ping for each pair that no awaited pong is part of.
   private mutating func skipEmptyLines() -> Frame? {
     while start + 1 < buffer.count, buffer[start] == 0x0D, buffer[start + 1] == 0x0A {
+      if awaitsPong {
+        awaitsPong = false
+        start += 2
+        searched = start
+        continue
+      }
       // The second half of a ping may still be on its way.
       if start + 2 == buffer.count || start + 3 == buffer.count && buffer[start + 2] == 0x0D { return nil }
       if buffer[start + 2] == 0x0D, buffer[start + 3] == 0x0A {
