@@ -110,3 +110,20 @@ import Testing
     #expect(endpoint.counters.malformed[.contentLength] == 1)
   }
 }
+
+extension FramerTests {
+  @Test func halfAnEmptyLineCannotHoldUpTheStream() {
+    // A CR that nothing follows as it should would otherwise let the buffer grow for ever.
+    for start in ["\r", "\r\n\r", "\r\n\r\n\r"] {
+      var framer = SIPStreamFramer(messageBytes: 1_000)
+      framer.append(Array(start.utf8))
+      while framer.next() != nil {}
+      framer.append(Array("x".utf8))
+      guard case .broken(.lineEnding, let head) = framer.next() else {
+        Issue.record("not broken after \(start.debugDescription)")
+        continue
+      }
+      #expect(head.isEmpty)
+    }
+  }
+}

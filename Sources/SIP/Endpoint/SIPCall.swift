@@ -260,7 +260,7 @@ struct SIPServerTransaction: Sendable {
     switch machine {
     case .invite(var machine):
       defer { self.machine = .invite(machine) }
-      return machine.respond(status: status, at: now)
+      return machine.respond(status: status, repeats: call != nil || request?.to.tag != nil, at: now)
     case .request(var machine):
       defer { self.machine = .request(machine) }
       return machine.respond(status: status, at: now)

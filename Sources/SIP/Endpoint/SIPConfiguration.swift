@@ -68,6 +68,8 @@ public struct SIPConfiguration: Sendable {
   public var optionsBody: SIPBody?
   /// Whether `dialogChanged` is wanted: the owner keeps its calls for a successor.
   public var tellsDialogs = false
+  /// Who is not even read; nil: everybody is.
+  public var screen: SIPScreenSettings?
   public var timers = SIPTimers()
   public var limits = SIPLimits()
 

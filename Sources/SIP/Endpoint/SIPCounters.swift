@@ -22,6 +22,8 @@ public struct SIPCounters: Sendable {
   public internal(set) var responsesReceived: [Int: Int] = [:]
   /// Messages that could not be read, answered with 400 or not.
   public internal(set) var malformed: [SIPParseError.Reason: Int] = [:]
+  /// Messages that were not read, by why. Never `pass`.
+  public internal(set) var screened: [SIPScreen.Verdict: Int] = [:]
   /// Requests refused with 482 because another copy is being handled.
   public internal(set) var merged = 0
   /// Requests and responses that arrived again.

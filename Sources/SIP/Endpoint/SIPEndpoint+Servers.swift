@@ -111,7 +111,9 @@ extension SIPEndpoint {
         counters.overloaded += 1
         respond(id, status: 503, headers: [retryAfter], at: now)
       } else {
-        respond(id, status: 200, headers: capabilities, body: configuration.optionsBody, at: now)
+        // A body only for who asks for one: a forged sender shall not get much more than it was made to ask for.
+        let body = request[.accept] != nil && acceptsDescriptions(request) ? configuration.optionsBody : nil
+        respond(id, status: 200, headers: capabilities, body: body, at: now)
       }
     case .bye, .info: respond(id, status: 481, at: now)
     default: respond(id, status: 405, headers: [allow], at: now)

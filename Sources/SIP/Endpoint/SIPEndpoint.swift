@@ -27,6 +27,7 @@ public struct SIPEndpoint: Sendable {
   /// Dialogs that have been given up, and until when they are spoken for.
   var departed: [SIPDialogKey: Instant] = [:]
   var framers: [UInt64: SIPStreamFramer] = [:]
+  var screen: SIPScreen?
   /// Connections that are pinged.
   var flows: [UInt64: Flow] = [:]
   /// Peers that refused TCP, and until when it is not tried again.
@@ -40,6 +41,7 @@ public struct SIPEndpoint: Sendable {
     self.configuration = configuration
     self.random = random
     tagSecret = self.random.next()
+    screen = configuration.screen.map { SIPScreen($0) }
   }
 
   /// When ``timeout(at:)`` wants to be called; nil: not at all.
@@ -159,6 +161,10 @@ public struct SIPEndpoint: Sendable {
   }
 
   mutating func handle(_ bytes: [UInt8], _ framing: SIPFraming, from peer: SIPPeer, at now: Instant) {
+    if let verdict = screen?.judge(bytes, from: peer, at: now), verdict != .pass {
+      counters.screened[verdict, default: 0] += 1
+      return
+    }
     do throws(SIPParseError) {
       let message = try SIPMessage.parse(bytes, framing: framing, limits: configuration.limits)
       if message.isRequest {
@@ -170,6 +176,7 @@ public struct SIPEndpoint: Sendable {
       }
     } catch {
       counters.malformed[error.reason, default: 0] += 1
+      screen?.sawMalformed(from: peer, at: now)
       guard case .answerable(let request, let status) = error.scope else { return }
       let why = SIPHeaderField("Warning", "399 parley \"\(error.reason.rawValue)\"")
       respondStateless(to: request, from: peer, status: status, headers: [why])

@@ -47,7 +47,12 @@ public struct SIPStreamFramer: Sendable {
     guard !isBroken else { return nil }
     if length == nil {
       if let ping = skipEmptyLines() { return ping }
-      guard start < buffer.count, buffer[start] != 0x0D else { return nil }
+      guard start < buffer.count else { return nil }
+      if buffer[start] == 0x0D {
+        // Half an empty line may become a whole one. Nothing else begins so.
+        guard start + 1 < buffer.count, buffer[start + 1] != 0x0A else { return nil }
+        return broken(.lineEnding, head: start..<start)
+      }
       guard let end = headerEnd() else {
         return buffer.count - start > limit ? broken(.tooLarge, head: start..<start) : nil
       }

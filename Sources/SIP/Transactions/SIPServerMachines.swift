@@ -35,15 +35,18 @@ public struct SIPInviteServerMachine: Sendable {
   public var isProceeding: Bool { if case .proceeding = state { true } else { false } }
 
   /// The transaction user responds. `send` where the state allows it.
-  public mutating func respond(status: Int, at now: Instant) -> SIPTransactionEffects {
+  /// - Parameter repeats: whether a refusal is sent again until it is acknowledged, over UDP. Not where the INVITE has had no
+  ///   provisional response: then the client itself still repeats it, and a forged sender is not sent eleven for one.
+  public mutating func respond(status: Int, repeats: Bool = true, at now: Instant) -> SIPTransactionEffects {
     switch state {
-    case .proceeding:
+    case .proceeding(let hasResponse):
       switch status {
       case ..<200: state = .proceeding(hasResponse: true)
       case ..<300: state = .accepted(until: now + timers.transaction)
       default:
         state = .completed(
-          resendAt: isReliable ? nil : now + timers.t1, interval: timers.t1, until: now + timers.transaction)
+          resendAt: isReliable || !repeats && !hasResponse ? nil : now + timers.t1, interval: timers.t1,
+          until: now + timers.transaction)
       }
       return .send
     case .accepted: return (200..<300).contains(status) ? .send : []
