@@ -25,6 +25,10 @@ test: ## set up and run every test (ONLY=SIPTests: one suite)
 	@scripts/setup --test
 	@scripts/test $(if $(ONLY),--filter '$(ONLY)')
 
+.PHONY: fuzz
+fuzz: ## fuzz every parser for ten minutes each (ONLY=sip FOR=3600: one, for an hour); see docs/fuzzing.md
+	@scripts/fuzz $(or $(ONLY),all) $(or $(FOR),600)
+
 .PHONY: simulate
 simulate: ## replay random calls to the example dialogs from their records (COUNT=1000000)
 	@PARLEY_SESSIONS=$(or $(COUNT),1000000) scripts/test --filter DialogSimulation

@@ -8,7 +8,10 @@ let package = Package(
   dependencies: [.package(name: "parley", path: "..")],
   targets: [
     .executableTarget(
-      name: "fuzz", dependencies: [.product(name: "ParleyDialogs", package: "parley")],
+      name: "fuzz",
+      dependencies: [
+        .product(name: "ParleyDialogs", package: "parley"), .product(name: "ParleySignalling", package: "parley"),
+      ],
       swiftSettings: [.treatAllWarnings(as: .error)],
       // gold cannot link libFuzzer's archive, which brings a `main` of its own.
       linkerSettings: [.unsafeFlags(["-use-ld=lld"])])

@@ -130,10 +130,12 @@ public struct MediaDescription: Hashable, Sendable {
   /// The formats as codecs, in the order offered: from `a=rtpmap`, or the static table of RFC 3551. Formats that say
   /// nothing usable are left out.
   public var codecs: [AudioCodec] {
-    formats.compactMap { format in
+    let mappings = values(of: "rtpmap")
+    let allParameters = values(of: "fmtp")
+    return formats.compactMap { format in
       guard let number = UInt8(format), number < 128 else { return nil }
-      let parameters = value(of: "fmtp", for: format)
-      if let mapping = value(of: "rtpmap", for: format) {
+      let parameters = allParameters[format]
+      if let mapping = mappings[format] {
         let parts = mapping.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count >= 2, !parts[0].isEmpty, let rate = Int(parts[1]), (1...384_000).contains(rate) else {
           return nil
@@ -149,15 +151,17 @@ public struct MediaDescription: Hashable, Sendable {
     }
   }
 
-  /// `a=name:format value` -> value.
-  private func value(of name: String, for format: String) -> String? {
+  /// `a=name:format value` -> value by format; the first of each counts. One pass over the bytes, so that a description with
+  /// thousands of lines and a hundred formats costs no more than its length.
+  private func values(of name: String) -> [String: String] {
+    func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
+    var found: [String: String] = [:]
     for attribute in attributes where attribute.name == name {
-      guard let value = attribute.value, value.hasPrefix(format) else { continue }
-      let rest = value.dropFirst(format.count)
-      guard let first = rest.first, first == " " || first == "\t" else { continue }
-      return String(rest.drop { $0 == " " || $0 == "\t" })
+      guard let text = attribute.value?.utf8, let end = text.firstIndex(where: isBlank) else { continue }
+      let format = String(Substring(text[..<end]))
+      if found[format] == nil { found[format] = String(Substring(text[end...].drop(while: isBlank))) }
     }
-    return nil
+    return found
   }
 }
 

@@ -17,7 +17,8 @@ import Testing
     let files = try Self.files("Fuzz/Regressions")
     #expect(!files.isEmpty)
     for file in files {
-      let target = try #require(FuzzTarget(rawValue: String(file.name.prefix { $0 != "-" })), "\(file.name)")
+      // The others are the protocols'; see SIPTests.
+      guard let target = FuzzTarget(rawValue: String(file.name.prefix { $0 != "-" })) else { continue }
       #expect(throws: Never.self, "\(file.name)") { try target.run(file.bytes) }
     }
   }

@@ -11,7 +11,7 @@ func runFuzzer(
 ) -> CInt
 
 guard chosenTarget != nil else {
-  print("error: PARLEY_FUZZ must be one of \(FuzzTarget.allCases.map(\.rawValue).joined(separator: ", "))")
+  print("error: PARLEY_FUZZ must be one of \(targetNames.joined(separator: ", "))")
   exit(2)
 }
 var count = CommandLine.argc
