@@ -229,7 +229,7 @@ import Testing
     }
     #expect(status("INFO", 10) == 200)
     #expect(status("INFO", 11, "Signal=1") == 415)
-    #expect(status("UPDATE", 12) == 405)
+    #expect(status("SUBSCRIBE", 12) == 405)
     #expect(status("MESSAGE", 13) == 405)
     #expect(status("FROBNICATE", 14) == 501)
     #expect(status("INVITE", 15, "x") == 415)
@@ -268,7 +268,7 @@ import Testing
     // the method, what is replaced in its request, by what, the status, a header that the answer must have
     ("FOO", "", "", 501, "Via"), ("MESSAGE", "", "", 405, "Allow"), ("REGISTER", "", "", 405, "Allow"),
     ("INVITE", "INVITE sip:bob@192.0.2.20", "INVITE http://example.com/", 416, "Via"),
-    ("INVITE", "Contact:", "Require: 100rel, timer\r\nContact:", 420, "Unsupported"),
+    ("INVITE", "Contact:", "Require: precondition, timer\r\nContact:", 420, "Unsupported"),
     ("INVITE", "application/sdp", "text/plain", 415, "Accept"),
     ("INVITE", "Contact:", "Content-Encoding: gzip\r\nContact:", 415, "Accept-Encoding"),
     ("INVITE", "Contact:", "Max-Forwards: 1\r\nContact:", 400, "Warning"),

@@ -103,6 +103,7 @@ extension SIPEvent {
     case .progress(_, let progress): "progress \(progress.status)"
     case .answered(_, let answer): answer.needsAnswer ? "answered, needs answer" : "answered"
     case .acknowledged(_, let body): body == nil ? "acknowledged" : "acknowledged \(body?.text ?? "")"
+    case .provisionalAcknowledged(_, let body): "provisional acknowledged \(body?.text ?? "-")"
     case .reinvite(_, let offer): "reinvite \(offer?.text ?? "-")"
     case .reinviteCancelled: "reinvite cancelled"
     case .reinviteAnswered(_, let body, let needsAnswer):

@@ -24,9 +24,10 @@ extension MediaCall {
       switch ended.cause {
       case .remoteHangup: end(.caller)
       case .remoteCancel: end(.cancelled)
-      case .localHangup, .localCancel: end(.normal)
+      case .localHangup, .localCancel, .replaced: end(.normal)
       case .rejected: end(.rejected)
-      case .timeout, .transportFailed, .acknowledgementMissing, .dialogLost, .refused, .redirected, .challenged:
+      case .timeout, .transportFailed, .acknowledgementMissing, .dialogLost, .sessionExpired, .refused, .redirected,
+        .challenged:
         logger.info("the signalling of a call was lost", metadata: ["cause": "\(ended.cause.rawValue)"])
         end(.error)
       }

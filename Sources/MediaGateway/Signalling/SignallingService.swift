@@ -247,8 +247,8 @@ final class SignallingService {
     case .reinviteFailed(let handle, let status, _): calls[handle]?.post(.reinviteFailed(status))
     case .dialogChanged(let handle, let dialog): calls[handle]?.post(.dialog(dialog))
     case .ended(let handle, let end): calls[handle]?.post(.ended(end))
-    case .progress, .answered, .response:
-      // Of calls and requests that we place; none are placed yet.
+    case .progress, .answered, .response, .provisionalAcknowledged:
+      // Of calls and requests that we place, and of early media; neither is done yet.
       break
     }
   }

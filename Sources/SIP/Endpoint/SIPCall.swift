@@ -14,24 +14,44 @@ struct SIPCall: Sendable {
 
   struct Offered: Sendable {
     var server: UInt64
-    var dialog: SIPDialog
-    var hasOffer: Bool
+    var early: SIPEarly
     /// The provisional response to repeat, and when.
     var refresh: (status: Int, body: SIPBody?)?
     var refreshAt: Instant
     var limitAt: Instant
     /// What the caller hears when the limit has passed: 480, or 487 where its own Expires set it.
     var limitStatus: Int
+    /// What the caller says of reliable provisional responses.
+    var takesReliable: Bool
+    var wantsReliable: Bool
+    /// The last RSeq used.
+    var rseq: UInt32
+    /// The reliable response that waits for its PRACK, and the one that waits for its turn.
+    var reliable: SIPReliable?
+    var queued: (status: Int, body: SIPBody?, headers: [SIPHeaderField])?
+    /// The owner's answer, waiting for a PRACK or an UPDATE.
+    var answer: (body: SIPBody?, headers: [SIPHeaderField])?
+    /// The call that this one takes the place of when it is answered (RFC 3891).
+    var replaced: UInt64?
+
+    var dialog: SIPDialog {
+      get { early.dialog }
+      set { early.dialog = newValue }
+    }
   }
 
   struct Calling: Sendable {
     var client: UInt64
     var limitAt: Instant
+    /// What was asked for, to ask again after 422.
+    var invite: SIPInvite
+    var minSE: Int
+    var attempts = 0
     /// Set when the call is not wanted any more; the cause that `ended` will have.
     var withdrawn: SIPEnd.Cause?
     var isCancelSent = false
     /// Early dialogs by To tag.
-    var forks: [String: SIPDialog] = [:]
+    var forks: [String: SIPEarly] = [:]
   }
 
   struct Established: Sendable {
@@ -40,16 +60,38 @@ struct SIPCall: Sendable {
     var unacknowledged: Unacknowledged?
     /// Their offer in a 2xx, which our ACK has to answer.
     var owed: Owed?
-    /// Their re-INVITE, waiting for the owner.
+    /// Their re-INVITE or UPDATE, waiting for the owner.
     var remoteChange: RemoteChange?
-    /// Our re-INVITE, waiting for them.
+    /// Our re-INVITE or UPDATE, waiting for them.
     var localChange: LocalChange?
-    /// Our re-INVITE, waiting for its turn.
+    /// Our re-INVITE or UPDATE, waiting for its turn.
     var queued: Queued?
     /// Hang up as soon as our 2xx is acknowledged (RFC 3261 15: not before).
-    var hangup: [SIPHeaderField]?
+    var hangup: (headers: [SIPHeaderField], cause: SIPEnd.Cause)?
+    /// Our last session description that was agreed on: a refresh by re-INVITE repeats it (RFC 4028 7.4).
+    var localBody: SIPBody?
+    var timer: SIPSessionTimer?
+    /// The timer of a process that is gone: it begins anew with the first request.
+    var keptTimer: SIPDialogState.SessionTimer?
+    /// What Session-Expires may be at least: ours, or what a 422 said.
+    var minSE: Int
+    /// Our UPDATE that refreshes the session and changes nothing.
+    var refreshing: UInt64?
+    /// Our INFO on its way, and those behind it: they must not overtake each other.
+    var informing: UInt64?
+    var informations: [(body: SIPBody, headers: [SIPHeaderField])] = []
+
+    init(dialog: SIPDialog, minSE: Int) {
+      self.dialog = dialog
+      self.minSE = minSE
+    }
 
     var isStable: Bool { unacknowledged == nil && owed == nil && remoteChange == nil && localChange == nil }
+
+    /// Whether a refresh of ours may go out when its time has come.
+    var mayRefresh: Bool {
+      timer?.isOurs == true && isStable && queued == nil && refreshing == nil && hangup == nil
+    }
   }
 
   struct Unacknowledged: Sendable {
@@ -70,24 +112,32 @@ struct SIPCall: Sendable {
     var until: Instant
   }
 
+  /// An INVITE, UPDATE or PRACK of theirs.
   struct RemoteChange: Sendable {
     var server: UInt64
-    var hasOffer: Bool
+    var method: SIPMethod
+    var body: SIPBody?
     var until: Instant
   }
 
+  /// An INVITE or UPDATE of ours.
   struct LocalChange: Sendable {
     var client: UInt64
+    var method: SIPMethod
     var body: SIPBody?
     var attempts: Int
     var until: Instant
+    /// Nobody but the session timer asked for it: the owner hears nothing of it.
+    var isRefresh = false
   }
 
   struct Queued: Sendable {
+    var method: SIPMethod
     var body: SIPBody?
     var attempts: Int
     /// Not before (glare).
     var at: Instant
+    var isRefresh = false
   }
 
   let id: UInt64
@@ -104,24 +154,31 @@ struct SIPCall: Sendable {
 
   /// When the call itself (not its transactions) wants to be woken.
   var deadline: Instant? {
+    var earliest: Instant?
+    func consider(_ at: Instant?) {
+      guard let at else { return }
+      earliest = earliest.map { min($0, at) } ?? at
+    }
     switch phase {
     case .offered(let offered):
-      return offered.refresh == nil ? offered.limitAt : min(offered.refreshAt, offered.limitAt)
-    case .calling(let calling): return calling.limitAt
-    case .ending: return nil
+      consider(offered.limitAt)
+      if offered.refresh != nil { consider(offered.refreshAt) }
+      consider(offered.reliable.map { min($0.resendAt, $0.until) })
+      consider(offered.early.remoteChange?.until)
+    case .calling(let calling):
+      consider(calling.limitAt)
+      for fork in calling.forks.values { consider(fork.remoteChange?.until) }
+    case .ending: break
     case .established(let call):
-      var earliest: Instant?
-      func consider(_ at: Instant?) {
-        guard let at else { return }
-        earliest = earliest.map { min($0, at) } ?? at
-      }
       consider(call.unacknowledged.map { min($0.resendAt, $0.until) })
       consider(call.owed?.until)
       consider(call.remoteChange?.until)
       consider(call.localChange?.until)
       if call.isStable { consider(call.queued?.at) }
-      return earliest
+      if call.hangup == nil { consider(call.timer?.byeAt) }
+      if call.mayRefresh { consider(call.timer?.refreshAt) }
     }
+    return earliest
   }
 }
 
@@ -166,6 +223,10 @@ struct SIPClientTransaction: Sendable {
   enum User: Sendable {
     /// The first INVITE of a call, a re-INVITE, or its BYE.
     case call(UInt64), change(UInt64), bye(UInt64)
+    /// Other requests within a call.
+    case refresh(UInt64), info(UInt64), prack(UInt64)
+    /// A REFER, or a NOTIFY about one.
+    case refer(UInt64), notify(UInt64)
     case request(SIPRequestHandle)
     /// CANCEL, and the BYE of a fork that came too late: nobody waits.
     case nobody
@@ -180,6 +241,8 @@ struct SIPClientTransaction: Sendable {
   var template: SIPInviteTemplate?
   /// The ACKs sent for 2xx, by To tag, to be repeated when the 2xx is.
   var acks: [String: (bytes: [UInt8], peer: SIPPeer)] = [:]
+  /// The last CSeq used in each early dialog, by To tag.
+  var sequences: [String: UInt32] = [:]
   /// The ACK sent for a refusal.
   var refusalAck: [UInt8]?
   var hasResponse = false

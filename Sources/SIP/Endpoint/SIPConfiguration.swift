@@ -14,6 +14,8 @@ public struct SIPTimers: Hashable, Sendable {
   public var provisionalRefresh: Duration = .seconds(60)
   /// How long an incoming call may stay unanswered by the owner before it is refused with 480.
   public var answerLimit: Duration = .seconds(300)
+  /// How long the progress of a REFER is told or waited for: longer than a call may ring.
+  public var referLimit: Duration = .seconds(200)
 
   /// RFC 3261's defaults.
   public init() {}
@@ -43,6 +45,10 @@ public struct SIPLimits: Hashable, Sendable {
   public var datagramRequestBytes = 1_300
   /// Forks of one call of ours whose progress is followed.
   public var forks = 16
+  /// INFO requests of one call that wait for their turn.
+  public var informations = 64
+  /// REFERs of one call at once, both ways together. A person transfers a call once.
+  public var referrals = 4
 
   public init() {}
 }
@@ -58,7 +64,8 @@ public struct SIPConfiguration: Sendable {
   public var contactUser = "parley"
   /// User-Agent and Server; empty for none.
   public var product = "Parley"
-  /// Option tags that the owner supports: Supported, and what Require may ask for (RFC 3261 8.2.2.3).
+  /// Option tags that the owner supports besides the endpoint's own (`timer`, `100rel`, `replaces`, `norefersub`): Supported,
+  /// and what Require may ask for (RFC 3261 8.2.2.3).
   public var supported: [String] = []
   /// Body types that Accept carries.
   public var acceptedBodies = ["application/sdp"]
@@ -70,8 +77,23 @@ public struct SIPConfiguration: Sendable {
   public var tellsDialogs = false
   /// Who is not even read; nil: everybody is.
   public var screen: SIPScreenSettings?
+  /// The session interval that is asked for, in seconds (RFC 4028); 0: no session timers.
+  public var sessionExpires = 1_800
+  /// The shortest interval that is taken, in seconds; RFC 4028 wants at least 90.
+  public var minSE = SIPSessionTimer.leastSeconds
+  public var reliability = SIPReliability.withBody
   public var timers = SIPTimers()
   public var limits = SIPLimits()
 
   public init() {}
+}
+
+/// Which provisional responses are sent reliably (RFC 3262). Never to a caller that does not know how.
+public enum SIPReliability: Hashable, Sendable {
+  /// None, and the extension is not offered: a caller that requires it gets 420.
+  case never
+  /// Those that carry a session description, and all where the caller requires it.
+  case withBody
+  /// All.
+  case always
 }

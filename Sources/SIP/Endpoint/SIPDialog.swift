@@ -18,6 +18,8 @@ struct SIPDialog: Sendable {
   let routeSet: [String]
   /// Where requests within the dialog go.
   var peer: SIPPeer
+  /// Whether the other side's Allow names UPDATE.
+  var allowsUpdate: Bool
 
   /// Ours after an INVITE of theirs (12.1.1). nil where it has no usable Contact.
   init?(incoming request: SIPMessage, localTag: String, from peer: SIPPeer) {
@@ -35,6 +37,7 @@ struct SIPDialog: Sendable {
     remoteSequence = request.cseq.number
     remoteTarget = contact
     routeSet = request.values(.recordRoute)
+    allowsUpdate = request.allows(.update) ?? false
     self.peer = peer
     self.peer = nextHop
   }
@@ -53,6 +56,7 @@ struct SIPDialog: Sendable {
     remoteSequence = nil
     remoteTarget = contact ?? invite.target
     routeSet = response.values(.recordRoute).reversed()
+    allowsUpdate = response.allows(.update) ?? false
     self.peer = peer
     if contact != nil { self.peer = nextHop }
   }
@@ -86,9 +90,18 @@ struct SIPDialog: Sendable {
 
   /// Takes the Contact of an accepted target refresh (12.2.1.2, 12.2.2).
   mutating func refreshTarget(_ message: SIPMessage) {
+    if let allows = message.allows(.update) { allowsUpdate = allows }
     guard let contact = message.contact?.uri else { return }
     remoteTarget = contact
     peer = nextHop
+  }
+
+  /// Goes on where the same dialog was, when a later response has made it anew: only the route set and target change
+  /// (13.2.2.4).
+  mutating func resume(_ earlier: SIPDialog, _ response: SIPMessage) {
+    localSequence = max(localSequence, earlier.localSequence)
+    remoteSequence = earlier.remoteSequence
+    if response[.allow] == nil { allowsUpdate = earlier.allowsUpdate }
   }
 
   /// The peer's connection is gone: the next request needs another.

@@ -3,7 +3,8 @@ import Base
 /// What a successor needs of an established dialog (RFC 3261 section 12) when the process that had it is gone.
 ///
 /// Transactions are not part of it: what the dead process had not answered, the peer repeats or gives up. Neither is a
-/// connection, which ends with its process. There is no secure flag (12.1.1), because there is no TLS, and no session timer.
+/// connection, which ends with its process. There is no secure flag (12.1.1), because there is no TLS. Of the session timer
+/// only the terms are kept: clocks differ from process to process, and the successor's re-INVITE refreshes the session.
 public struct SIPDialogState: Hashable, Sendable {
   /// How far ahead of the kept CSeq a successor begins. The last requests of a dead process may be missing in what it kept,
   /// and one of the successor's with a number that the peer has seen would be refused (500) or taken for a repetition.
@@ -27,6 +28,19 @@ public struct SIPDialogState: Hashable, Sendable {
   public internal(set) var peer: SIPPeer
   /// Whether this side placed the call: it decides how long glare waits (14.1).
   public internal(set) var isOurs: Bool
+  /// Whether the peer takes UPDATE.
+  public internal(set) var allowsUpdate = false
+  /// nil: the session does not expire.
+  public internal(set) var sessionTimer: SessionTimer?
+
+  /// The terms of a session timer (RFC 4028).
+  public struct SessionTimer: Hashable, Sendable {
+    public internal(set) var seconds: Int
+    /// Whether this side refreshes.
+    public internal(set) var isOurs: Bool
+    /// The least interval that was agreed on, in seconds.
+    public internal(set) var minSE: Int
+  }
 
   init(_ dialog: SIPDialog, isOurs: Bool) {
     callID = dialog.callID
@@ -41,6 +55,7 @@ public struct SIPDialogState: Hashable, Sendable {
     peer = dialog.peer
     peer.connection = nil
     self.isOurs = isOurs
+    allowsUpdate = dialog.allowsUpdate
   }
 }
 
@@ -63,6 +78,13 @@ extension SIPDialogState {
       "host": .string(peer.host), "port": .int(Int64(peer.port)), "ours": .bool(isOurs),
     ]
     if let remoteSequence { map["remote_cseq"] = .int(Int64(remoteSequence)) }
+    if allowsUpdate { map["update"] = .bool(true) }
+    if let sessionTimer {
+      map["timer"] = [
+        "seconds": .int(Int64(sessionTimer.seconds)), "ours": .bool(sessionTimer.isOurs),
+        "min": .int(Int64(sessionTimer.minSE)),
+      ]
+    }
     return .map(map)
   }
 
@@ -83,6 +105,14 @@ extension SIPDialogState {
       try fields.choice("transport", SIPTransport.self), host: try fields.text("host", limit: 255),
       port: try fields.number("port", in: 1...65_535))
     isOurs = try fields.flag("ours")
+    // States of before the session timer have neither.
+    if fields.has("update") { allowsUpdate = try fields.flag("update") }
+    if fields.has("timer") {
+      let timer = try fields.fields("timer")
+      sessionTimer = SessionTimer(
+        seconds: try timer.number("seconds", in: 1...0x7FFF_FFFF), isOurs: try timer.flag("ours"),
+        minSE: try timer.number("min", in: 0...0x7FFF_FFFF))
+    }
     guard let target = SIPURI(try fields.text("target", limit: Self.textLimit)) else {
       throw ValueFields.Fault("dialog.target is no URI")
     }
@@ -108,6 +138,7 @@ extension SIPDialog {
     remoteSequence = state.remoteSequence
     remoteTarget = state.remoteTarget
     routeSet = state.routeSet
+    allowsUpdate = state.allowsUpdate
     peer = state.peer
     peer = nextHop
   }

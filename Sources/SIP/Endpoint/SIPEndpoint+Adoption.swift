@@ -5,7 +5,11 @@ extension SIPEndpoint {
   /// The dialog of an answered call; nil for every other.
   public func dialog(of call: SIPCallHandle) -> SIPDialogState? {
     guard let known = calls[call.value], case .established(let established) = known.phase else { return nil }
-    return SIPDialogState(established.dialog, isOurs: known.isOurs)
+    var state = SIPDialogState(established.dialog, isOurs: known.isOurs)
+    state.sessionTimer =
+      established.timer.map { .init(seconds: $0.seconds, isOurs: $0.isOurs, minSE: established.minSE) }
+      ?? established.keptTimer
+    return state
   }
 
   /// Goes on with an answered call of a process that is gone. Until a ``reinvite(_:body:at:)`` has been answered, the peer
@@ -17,9 +21,11 @@ extension SIPEndpoint {
       calls.count < configuration.limits.calls
     else { return nil }
     let id = makeID()
+    let minSE = max(state.sessionTimer?.minSE ?? 0, configuration.minSE)
+    var established = SIPCall.Established(dialog: SIPDialog(restoring: state), minSE: minSE)
+    established.keptTimer = state.sessionTimer
     var call = SIPCall(
-      id: id, callID: state.callID, localTag: state.localTag, isOurs: state.isOurs,
-      phase: .established(.init(dialog: SIPDialog(restoring: state))))
+      id: id, callID: state.callID, localTag: state.localTag, isOurs: state.isOurs, phase: .established(established))
     call.isAdopted = true
     calls[id] = call
     dialogs[key] = id
@@ -76,8 +82,8 @@ extension SIPEndpoint {
 extension SIPClientTransaction.User {
   var call: UInt64? {
     switch self {
-    case .call(let id), .change(let id), .bye(let id): id
-    case .request, .nobody: nil
+    case .call(let id), .change(let id), .bye(let id), .refresh(let id), .info(let id), .prack(let id): id
+    case .refer, .notify, .request, .nobody: nil
     }
   }
 }

@@ -50,7 +50,10 @@ extension SIPEndpoint {
       if !isExpected, (200..<300).contains(response.status) { acknowledgeStray(client, id: id, response, from: peer) }
     case .bye(let call):
       guard response.status >= 200, case .ending(_, let cause) = calls[call]?.phase else { return }
-      end(call, SIPEnd(cause, status: cause == .localHangup ? response.status : 0))
+      end(call, SIPEnd(cause, status: cause == .localHangup ? response.status : 0), at: now)
+    case .refresh, .info, .prack, .refer, .notify:
+      guard response.status >= 200 else { return }
+      answeredWithin(client.user, client: id, status: response.status, response, at: now)
     case .request(let handle):
       guard response.status >= 200 else { return }
       emit(.response(handle, .init(status: response.status, reason: response.reason, message: response)))
@@ -75,11 +78,12 @@ extension SIPEndpoint {
   /// No response came: `status` is 408 or 503, as 8.1.3.1 wants it.
   mutating func noResponse(_ client: SIPClientTransaction, id: UInt64, status: Int, at now: Instant) {
     switch client.user {
-    case .call(let call): inviteUnanswered(call, client: id, status: status)
+    case .call(let call): inviteUnanswered(call, client: id, status: status, at: now)
     case .change(let call): changeAnswered(call, client: id, status: status, nil, from: nil, at: now)
     case .bye(let call):
       guard case .ending(_, let cause) = calls[call]?.phase else { return }
-      end(call, SIPEnd(cause))
+      end(call, SIPEnd(cause), at: now)
+    case .refresh, .info, .prack, .refer, .notify: answeredWithin(client.user, client: id, status: status, nil, at: now)
     case .request(let handle):
       emit(.response(handle, .init(status: status, reason: defaultReason(status), message: nil)))
     case .nobody: break
@@ -190,12 +194,14 @@ extension SIPEndpoint {
   }
 
   /// A re-INVITE.
-  mutating func makeInvite(within dialog: SIPDialog, body: SIPBody?) -> ([UInt8], SIPInviteTemplate) {
+  mutating func makeInvite(
+    within dialog: SIPDialog, headers: [SIPHeaderField], body: SIPBody?
+  ) -> ([UInt8], SIPInviteTemplate) {
     let (uri, routes) = dialog.route
     return makeInvite(
       uri: uri, target: dialog.remoteTarget, from: dialog.localAddress, fromTag: dialog.localTag,
       to: dialog.remoteAddress, callID: dialog.callID, sequence: dialog.localSequence, routes: routes,
-      peer: dialog.peer, headers: [], body: body)
+      peer: dialog.peer, headers: headers, body: body)
   }
 
   mutating func makeInvite(
@@ -217,7 +223,7 @@ extension SIPEndpoint {
     writer.add(.contact, contact(towards: peer, isSecure: target.scheme == .sips))
     writer.add(allow)
     writer.add(accept)
-    if !configuration.supported.isEmpty { writer.add(.supported, configuration.supported.joined(separator: ", ")) }
+    if !options.isEmpty { writer.add(.supported, options.joined(separator: ", ")) }
     if !configuration.product.isEmpty { writer.add(.userAgent, configuration.product) }
     for header in headers { writer.add(header) }
     return (writer.finish(body), template)

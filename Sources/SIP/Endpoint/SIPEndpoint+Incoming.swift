@@ -8,7 +8,7 @@ extension SIPEndpoint {
       respond(server, status: 503, headers: [retryAfter], at: now)
       return
     }
-    guard acceptableBody(server, request, at: now) else { return }
+    guard acceptableBody(server, request, at: now), acceptableInterval(server, request, at: now) else { return }
     guard let toTag = servers[server]?.toTag, let uri = request.requestURI,
       let dialog = SIPDialog(incoming: request, localTag: toTag, from: peer)
     else {
@@ -31,8 +31,10 @@ extension SIPEndpoint {
       id: id, callID: request.callID, localTag: toTag, isOurs: false,
       phase: .offered(
         .init(
-          server: server, dialog: dialog, hasOffer: offer != nil, refreshAt: now + timers.provisionalRefresh,
-          limitAt: limitAt, limitStatus: limitStatus)))
+          server: server, early: SIPEarly(dialog: dialog, exchange: offer == nil ? .nothing : .theirOffer),
+          refreshAt: now + timers.provisionalRefresh, limitAt: limitAt, limitStatus: limitStatus,
+          takesReliable: configuration.reliability != .never && request.supports("100rel"),
+          wantsReliable: request.requires("100rel"), rseq: UInt32(random.next() % 0x3FFF_FFFF))))
     dialogs[SIPDialogKey(callID: request.callID, localTag: toTag)] = id
     servers[server]?.call = id
     rearm(.call(id))
@@ -41,7 +43,8 @@ extension SIPEndpoint {
       .incoming(
         SIPCallHandle(value: id),
         SIPIncomingCall(
-          request: request, peer: peer, requestURI: uri, from: request.from, to: request.to, offer: offer)))
+          request: request, peer: peer, requestURI: uri, from: request.from, to: request.to, offer: offer,
+          replaces: nil)))
   }
 
   /// 8.2.3: a session body must be one that we can read.
@@ -60,12 +63,14 @@ extension SIPEndpoint {
     return true
   }
 
-  /// Sends a provisional response, 180 or 183 with early media. May be repeated.
+  /// Sends a provisional response, 180 or 183 with early media. May be repeated. It goes out reliably where
+  /// ``SIPConfiguration/reliability`` and the caller want that; then a second one waits for the PRACK of the first.
   public mutating func ring(
     _ call: SIPCallHandle, status: Int = 180, body: SIPBody? = nil, headers: [SIPHeaderField] = [], at now: Instant
   ) -> [SIPAction] {
-    guard case .offered(var offered) = calls[call.value]?.phase, (101...199).contains(status) else { return ignored() }
-    respond(offered.server, status: status, headers: headers, body: body, at: now)
+    guard case .offered(var offered) = calls[call.value]?.phase, offered.answer == nil, (101...199).contains(status)
+    else { return ignored() }
+    sendProvisional(&offered, status: status, body: body, headers: headers, at: now)
     offered.refresh = (status, body)
     offered.refreshAt = now + configuration.timers.provisionalRefresh
     calls[call.value]?.phase = .offered(offered)
@@ -73,20 +78,39 @@ extension SIPEndpoint {
     return flush()
   }
 
-  /// Accepts the call with 200. `body` is the answer, or our offer where the INVITE had none.
+  /// Accepts the call with 200. `body` is the answer, or our offer where the INVITE had none. Waits for the PRACK of a
+  /// reliable provisional response; where that has carried the session description, the 200 does not repeat it.
   public mutating func answer(
     _ call: SIPCallHandle, body: SIPBody?, headers: [SIPHeaderField] = [], at now: Instant
   ) -> [SIPAction] {
-    guard case .offered(let offered) = calls[call.value]?.phase,
-      let unacknowledged = accept(
-        offered.server, hasOffer: !offered.hasOffer && body != nil, body: body, headers: headers, at: now)
-    else { return ignored() }
-    var established = SIPCall.Established(dialog: offered.dialog)
-    established.unacknowledged = unacknowledged
-    calls[call.value]?.phase = .established(established)
-    rearm(.call(call.value))
-    tellDialog(call.value)
+    guard case .offered(var offered) = calls[call.value]?.phase, offered.answer == nil else { return ignored() }
+    offered.answer = (body, headers)
+    calls[call.value]?.phase = .offered(offered)
+    sendAnswer(call.value, at: now)
     return flush()
+  }
+
+  /// Sends the owner's 200 where nothing stands in its way any more.
+  mutating func sendAnswer(_ id: UInt64, at now: Instant) {
+    guard case .offered(let offered) = calls[id]?.phase, let answer = offered.answer, offered.reliable == nil,
+      offered.early.remoteChange == nil, offered.early.localChange == nil,
+      let request = servers[offered.server]?.request
+    else { return }
+    let isExchanged = offered.early.exchange == .done
+    let body = isExchanged ? nil : answer.body
+    let (timerHeaders, timer) = agreeTimer(request, current: nil, at: now)
+    guard
+      let unacknowledged = accept(
+        offered.server, hasOffer: offered.early.exchange != .theirOffer && body != nil, body: body,
+        headers: timerHeaders + answer.headers, at: now)
+    else { return }
+    var established = SIPCall.Established(dialog: offered.dialog, minSE: configuration.minSE)
+    established.unacknowledged = unacknowledged
+    established.localBody = isExchanged ? offered.early.localBody : body
+    established.timer = timer
+    calls[id]?.phase = .established(established)
+    rearm(.call(id))
+    tellDialog(id)
   }
 
   /// Sends the 2xx of an INVITE and remembers it until it is acknowledged (13.3.1.4).
@@ -109,7 +133,7 @@ extension SIPEndpoint {
   ) -> [SIPAction] {
     guard case .offered(let offered) = calls[call.value]?.phase, (300...699).contains(status) else { return ignored() }
     respond(offered.server, status: status, reason: reason, headers: headers, at: now)
-    end(call.value, SIPEnd(.rejected, status: status, reason: reason ?? defaultReason(status)))
+    end(call.value, SIPEnd(.rejected, status: status, reason: reason ?? defaultReason(status)), at: now)
     return flush()
   }
 
@@ -118,7 +142,7 @@ extension SIPEndpoint {
     switch calls[id]?.phase {
     case .offered:
       respond(invite, status: 487, at: now)
-      end(id, SIPEnd(.remoteCancel, status: 487, reason: request[.reason] ?? "", message: request))
+      end(id, SIPEnd(.remoteCancel, status: 487, reason: request[.reason] ?? "", message: request), at: now)
     case .established(var call):
       guard call.remoteChange?.server == invite else { return }
       respond(invite, status: 487, at: now)
@@ -145,7 +169,7 @@ extension SIPEndpoint {
     calls[id]?.phase = .established(call)
     rearm(.call(id))
     if let hangup {
-      sayBye(id, cause: .localHangup, headers: hangup, at: now)
+      sayBye(id, cause: hangup.cause, headers: hangup.headers, at: now)
     } else {
       emit(.acknowledged(SIPCallHandle(value: id), body: unacknowledged.hasOffer ? request.body : nil))
     }
@@ -153,25 +177,55 @@ extension SIPEndpoint {
 
   mutating func wakeCall(_ id: UInt64, at now: Instant) {
     switch calls[id]?.phase {
-    case .offered(var offered):
-      if now >= offered.limitAt {
-        respond(offered.server, status: offered.limitStatus, at: now)
-        end(id, SIPEnd(.timeout, status: offered.limitStatus, reason: defaultReason(offered.limitStatus)))
-      } else if let refresh = offered.refresh, now >= offered.refreshAt {
-        respond(offered.server, status: refresh.status, body: refresh.body, at: now)
-        offered.refreshAt = now + configuration.timers.provisionalRefresh
-        calls[id]?.phase = .offered(offered)
-      }
+    case .offered(let offered): offeredTimedOut(id, offered, at: now)
     case .calling(let calling): callingTimedOut(id, calling, at: now)
     case .established(let call): establishedTimedOut(id, call, at: now)
     case .ending, nil: break
     }
   }
 
+  private mutating func offeredTimedOut(_ id: UInt64, _ offered: SIPCall.Offered, at now: Instant) {
+    var offered = offered
+    if now >= offered.limitAt {
+      respond(offered.server, status: offered.limitStatus, at: now)
+      end(id, SIPEnd(.timeout, status: offered.limitStatus, reason: defaultReason(offered.limitStatus)), at: now)
+      return
+    }
+    if let reliable = offered.reliable {
+      if now >= reliable.until {
+        // RFC 3262 3: no PRACK for 64*T1 refuses the INVITE.
+        respond(offered.server, status: 504, at: now)
+        end(id, SIPEnd(.acknowledgementMissing, status: 504, reason: defaultReason(504)), at: now)
+        return
+      }
+      if now >= reliable.resendAt { repeatProvisional(&offered, reliable, at: now) }
+    }
+    if let change = offered.early.remoteChange, now >= change.until {
+      respond(change.server, status: 504, at: now)
+      offered.early.remoteChange = nil
+    }
+    if let refresh = offered.refresh, now >= offered.refreshAt {
+      sendProvisional(&offered, status: refresh.status, body: refresh.body, headers: [], at: now)
+      offered.refreshAt = now + configuration.timers.provisionalRefresh
+    }
+    calls[id]?.phase = .offered(offered)
+    sendAnswer(id, at: now)
+  }
+
   /// The call is over: `ended`, and its handle is forgotten.
-  mutating func end(_ id: UInt64, _ end: SIPEnd) {
+  mutating func end(_ id: UInt64, _ end: SIPEnd, at now: Instant) {
     guard let call = calls.removeValue(forKey: id) else { return }
     dialogs[SIPDialogKey(callID: call.callID, localTag: call.localTag)] = nil
+    // 15.1.2: what is pending is still answered.
+    switch call.phase {
+    case .offered(let offered):
+      if let change = offered.early.remoteChange { respond(change.server, status: 487, at: now) }
+    case .calling(let calling):
+      for change in calling.forks.values.compactMap(\.remoteChange).sorted(by: { $0.server < $1.server }) {
+        respond(change.server, status: 487, at: now)
+      }
+    case .established, .ending: break
+    }
     emit(.ended(SIPCallHandle(value: id), end))
   }
 

@@ -24,15 +24,18 @@ extension SIPEndpoint {
     from.tag = tag
     let callID = invite.callID ?? random.token(24)
     let to = invite.to ?? SIPNameAddress(uri: invite.target)
+    let headers = timerHeaders(nil, minSE: configuration.minSE)
     let (bytes, template) = makeInvite(
       uri: invite.target.description, target: invite.target, from: from.description, fromTag: tag,
       to: to.description, callID: callID, sequence: invite.cseq ?? 1, routes: invite.routes,
-      peer: invite.peer, headers: invite.headers, body: invite.body)
+      peer: invite.peer, headers: headers + invite.headers, body: invite.body)
     let client = makeClient(
       .invite, template.branch, bytes, to: invite.peer, user: .call(id), template: template, at: now)
     calls[id] = SIPCall(
       id: id, callID: callID, localTag: tag, isOurs: true,
-      phase: .calling(.init(client: client, limitAt: now + configuration.timers.ringLimit)))
+      phase: .calling(
+        .init(
+          client: client, limitAt: now + configuration.timers.ringLimit, invite: invite, minSE: configuration.minSE)))
     dialogs[SIPDialogKey(callID: callID, localTag: tag)] = id
     rearm(.call(id))
     return (handle, flush())
@@ -60,6 +63,13 @@ extension SIPEndpoint {
   }
 
   mutating func callingTimedOut(_ id: UInt64, _ calling: SIPCall.Calling, at now: Instant) {
+    var calling = calling
+    for (tag, fork) in calling.forks {
+      guard let change = fork.remoteChange, now >= change.until else { continue }
+      respond(change.server, status: 504, at: now)
+      calling.forks[tag]?.remoteChange = nil
+    }
+    calls[id]?.phase = .calling(calling)
     guard now >= calling.limitAt else { return }
     guard let cause = calling.withdrawn else {
       withdraw(id, cause: .timeout, at: now)
@@ -67,7 +77,7 @@ extension SIPEndpoint {
     }
     // In Proceeding the transaction has no timer of its own; without any answer by now there is none to come.
     removeClient(calling.client)
-    end(id, SIPEnd(cause, status: cause == .timeout ? 408 : 0))
+    end(id, SIPEnd(cause, status: cause == .timeout ? 408 : 0), at: now)
   }
 
   /// A response to the first INVITE of a call.
@@ -86,22 +96,10 @@ extension SIPEndpoint {
         calling.isCancelSent = true
         sendCancel(client: clientID, at: now)
       }
-      if let tag = response.to.tag, calling.forks[tag] != nil || calling.forks.count < configuration.limits.forks,
-        let dialog = SIPDialog(outgoing: template, response: response, from: peer)
-      {
-        calling.forks[tag] = dialog
-      }
       calls[id]?.phase = .calling(calling)
-      if response.status > 100, calling.withdrawn == nil {
-        emit(
-          .progress(
-            SIPCallHandle(value: id),
-            SIPProgress(
-              status: response.status, reason: response.reason, fork: response.to.tag ?? "", body: response.body,
-              message: response)))
-      }
+      progressed(id, template, response, from: peer, at: now)
     case ..<300: accepted(id, calling, template, client: clientID, response, from: peer, at: now)
-    default: refused(id, calling, response)
+    default: refused(id, calling, template, response, at: now)
     }
   }
 
@@ -109,18 +107,31 @@ extension SIPEndpoint {
     _ id: UInt64, _ calling: SIPCall.Calling, _ template: SIPInviteTemplate, client: UInt64, _ response: SIPMessage,
     from peer: SIPPeer, at now: Instant
   ) {
-    guard let dialog = SIPDialog(outgoing: template, response: response, from: peer) else {
+    guard var dialog = SIPDialog(outgoing: template, response: response, from: peer) else {
       // Without tag or Contact there is nobody to acknowledge to.
-      end(id, SIPEnd(.refused, status: response.status, reason: "2xx without To tag or Contact", message: response))
+      end(
+        id, SIPEnd(.refused, status: response.status, reason: "2xx without To tag or Contact", message: response),
+        at: now)
       return
     }
-    let offer = template.hasOffer ? nil : response.body
-    var established = SIPCall.Established(dialog: dialog)
+    let early = calling.forks[dialog.remoteTag]
+    if let early { dialog.resume(early.dialog, response) }
+    // 13.2.1: what came reliably is the answer; any description after it is ignored.
+    let isEarly = early?.exchange == .done
+    let offer = template.hasOffer || isEarly ? nil : response.body
+    var established = SIPCall.Established(dialog: dialog, minSE: calling.minSE)
+    established.localBody = isEarly ? early?.localBody : calling.invite.body
+    established.remoteChange = early?.remoteChange
+    established.localChange = early?.localChange
+    established.timer = timer(from: response, at: now)
     if calling.withdrawn == nil, offer != nil {
       established.owed = .init(
         client: client, sequence: template.sequence, until: now + configuration.timers.transaction)
     } else {
       sendAck(dialog, sequence: template.sequence, client: client, body: nil)
+    }
+    for (tag, fork) in calling.forks where tag != dialog.remoteTag {
+      if let change = fork.remoteChange { respond(change.server, status: 487, at: now) }
     }
     calls[id]?.phase = .established(established)
     rearm(.call(id))
@@ -133,11 +144,22 @@ extension SIPEndpoint {
       .answered(
         SIPCallHandle(value: id),
         SIPAnswer(
-          status: response.status, body: response.body, needsAnswer: offer != nil, fork: dialog.remoteTag,
-          message: response)))
+          status: response.status, body: isEarly ? early?.remoteBody : response.body, needsAnswer: offer != nil,
+          isEarly: isEarly, fork: dialog.remoteTag, message: response)))
   }
 
-  private mutating func refused(_ id: UInt64, _ calling: SIPCall.Calling, _ response: SIPMessage) {
+  private mutating func refused(
+    _ id: UInt64, _ calling: SIPCall.Calling, _ template: SIPInviteTemplate, _ response: SIPMessage, at now: Instant
+  ) {
+    if response.status == 422, calling.withdrawn == nil, calling.attempts < Self.intervalAttempts,
+      let minSE = response.minSE, minSE > calling.minSE
+    {
+      var again = calling
+      again.attempts += 1
+      again.minSE = minSE
+      inviteAgain(id, again, template, headers: timerHeaders(nil, minSE: minSE), at: now)
+      return
+    }
     let cause: SIPEnd.Cause =
       switch response.status {
       case _ where calling.withdrawn != nil: calling.withdrawn ?? .localCancel
@@ -146,7 +168,29 @@ extension SIPEndpoint {
       case 408: .timeout
       default: .refused
       }
-    end(id, SIPEnd(cause, status: response.status, reason: response.reason, message: response))
+    end(id, SIPEnd(cause, status: response.status, reason: response.reason, message: response), at: now)
+  }
+
+  /// How often an INVITE is tried again because its session interval was too small (RFC 4028 7.3): every proxy on the way may
+  /// raise it once.
+  private static let intervalAttempts = 5
+
+  /// The same call once more with other headers: same Call-ID and From tag, the next CSeq (8.1.3.5).
+  private mutating func inviteAgain(
+    _ id: UInt64, _ calling: SIPCall.Calling, _ template: SIPInviteTemplate, headers: [SIPHeaderField], at now: Instant
+  ) {
+    var calling = calling
+    let invite = calling.invite
+    let (bytes, template) = makeInvite(
+      uri: template.uri, target: template.target, from: template.from, fromTag: template.fromTag, to: template.to,
+      callID: template.callID, sequence: template.sequence + 1, routes: template.routes, peer: invite.peer,
+      headers: headers + invite.headers, body: invite.body)
+    calling.client = makeClient(
+      .invite, template.branch, bytes, to: invite.peer, user: .call(id), template: template, at: now)
+    for change in calling.forks.values.compactMap(\.remoteChange) { respond(change.server, status: 487, at: now) }
+    calling.forks = [:]
+    calls[id]?.phase = .calling(calling)
+    rearm(.call(id))
   }
 
   /// A 2xx that comes when the call has been answered already, or is gone: another fork, or one that was too late. It is
@@ -161,24 +205,29 @@ extension SIPEndpoint {
     // The owner has not given its answer yet.
     if case .established(let call) = calls[id]?.phase, call.dialog.remoteTag == dialog.remoteTag { return }
     sendAck(dialog, sequence: template.sequence, client: client, body: nil)
-    dialog.localSequence += 1
+    dialog.localSequence = max(dialog.localSequence, clients[client]?.sequences[dialog.remoteTag] ?? 0) + 1
     let (bytes, branch) = makeRequest(.bye, within: dialog)
     _ = makeClient(.bye, branch, bytes, to: dialog.peer, user: .nobody, template: nil, at: now)
   }
 
   /// Nothing came for our first INVITE: 408, or 503 where it could not be sent.
-  mutating func inviteUnanswered(_ id: UInt64, client: UInt64, status: Int) {
+  mutating func inviteUnanswered(_ id: UInt64, client: UInt64, status: Int, at now: Instant) {
     guard case .calling(let calling) = calls[id]?.phase, calling.client == client else { return }
     let cause = calling.withdrawn ?? (status == 503 ? .transportFailed : .timeout)
-    end(id, SIPEnd(cause, status: status, reason: defaultReason(status)))
+    end(id, SIPEnd(cause, status: status, reason: defaultReason(status)), at: now)
   }
 
-  /// Sends the ACK with our answer to an offer that came in a 2xx (`needsAnswer`).
+  /// Sends our answer to an offer that came in a 2xx or a reliable provisional response (`needsAnswer`): in the ACK, or in
+  /// the PRACK.
   public mutating func acknowledge(_ call: SIPCallHandle, body: SIPBody?, at now: Instant) -> [SIPAction] {
+    if case .calling(let calling) = calls[call.value]?.phase {
+      return acknowledgeEarly(call.value, calling, body, at: now)
+    }
     guard case .established(var established) = calls[call.value]?.phase, let owed = established.owed else {
       return ignored()
     }
     established.owed = nil
+    if let body { established.localBody = body }
     calls[call.value]?.phase = .established(established)
     sendAck(established.dialog, sequence: owed.sequence, client: owed.client, body: body)
     rearm(.call(call.value))

@@ -75,7 +75,7 @@ extension SIPEndpoint {
       return false
     }
     let required = request.values(.require).filter { option in
-      !configuration.supported.contains { equalsIgnoringCase($0, option) }
+      !options.contains { equalsIgnoringCase($0, option) }
     }
     guard required.isEmpty else {
       respond(id, status: 420, headers: [SIPHeaderField("Unsupported", required.joined(separator: ", "))], at: now)
@@ -115,7 +115,9 @@ extension SIPEndpoint {
         let body = request[.accept] != nil && acceptsDescriptions(request) ? configuration.optionsBody : nil
         respond(id, status: 200, headers: capabilities, body: body, at: now)
       }
-    case .bye, .info: respond(id, status: 481, at: now)
+    case .bye, .info, .prack, .update, .notify: respond(id, status: 481, at: now)
+    // Whoever may transfer calls does so within one.
+    case .refer: respond(id, status: 403, at: now)
     default: respond(id, status: 405, headers: [allow], at: now)
     }
   }
@@ -240,11 +242,11 @@ extension SIPEndpoint {
     writer.add(.to, to)
     writer.add(.callID, request.callID)
     writer.add(.cseq, request[.cseq] ?? request.cseq.description)
-    if request.method == .invite, (101..<300).contains(status) {
+    if request.method == .invite || request.method == .update, (101..<300).contains(status) {
       for value in request.lines(.recordRoute) { writer.add(.recordRoute, value) }
       writer.add(.contact, contact(towards: peer, isSecure: request.requestURI?.scheme == .sips))
       writer.add(allow)
-      if !configuration.supported.isEmpty { writer.add(.supported, configuration.supported.joined(separator: ", ")) }
+      if !options.isEmpty { writer.add(.supported, options.joined(separator: ", ")) }
     }
     if status == 100, let timestamp = request[.timestamp] { writer.add(.timestamp, timestamp) }
     if !configuration.product.isEmpty { writer.add(.server, configuration.product) }
@@ -262,8 +264,7 @@ extension SIPEndpoint {
 
   var capabilities: [SIPHeaderField] {
     [allow, accept, SIPHeaderField("Accept-Encoding", "identity")]
-      + (configuration.supported.isEmpty
-        ? [] : [SIPHeaderField("Supported", configuration.supported.joined(separator: ", "))])
+      + (options.isEmpty ? [] : [SIPHeaderField("Supported", options.joined(separator: ", "))])
   }
 
   /// What Via and Contact call us when they go to `peer`.

@@ -59,6 +59,14 @@ public struct SIPEndpoint: Sendable {
   /// The Call-ID of a living call: what logs of other SIP systems name it by.
   public func callID(of call: SIPCallHandle) -> String? { calls[call.value]?.callID }
 
+  /// The option tags of the endpoint and its owner.
+  var options: [String] {
+    var options = configuration.supported
+    if configuration.sessionExpires > 0 { options.append("timer") }
+    if configuration.reliability != .never { options.append("100rel") }
+    return options + ["replaces", "norefersub"]
+  }
+
   // MARK: Input
 
   /// One UDP datagram.
@@ -120,7 +128,7 @@ public struct SIPEndpoint: Sendable {
     for id in calls.keys {
       switch calls[id]?.phase {
       case .offered(var offered):
-        offered.dialog.connectionClosed(connection)
+        offered.early.dialog.connectionClosed(connection)
         calls[id]?.phase = .offered(offered)
       case .established(var call):
         call.dialog.connectionClosed(connection)

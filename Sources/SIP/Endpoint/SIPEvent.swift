@@ -31,15 +31,18 @@ public enum SIPEvent: Sendable {
   case answered(SIPCallHandle, SIPAnswer)
   /// The other side acknowledged our 2xx. `body` is its answer where the offer was in our 2xx.
   case acknowledged(SIPCallHandle, body: SIPBody?)
-  /// The other side wants to change the session. nil: it wants our offer. Answer with
+  /// The other side acknowledged a reliable provisional response (PRACK). `body` is its answer where the offer was in ours.
+  case provisionalAcknowledged(SIPCallHandle, body: SIPBody?)
+  /// The other side wants to change the session, by re-INVITE, UPDATE or PRACK, the latter two also before the call is
+  /// answered. nil: it wants our offer (re-INVITE only). Answer with
   /// ``SIPEndpoint/answerReinvite(_:body:at:)`` or ``SIPEndpoint/rejectReinvite(_:status:reason:at:)``.
   case reinvite(SIPCallHandle, offer: SIPBody?)
   /// The other side withdrew its re-INVITE before it was answered: the session stays as it was.
   case reinviteCancelled(SIPCallHandle)
-  /// Our re-INVITE was accepted. `needsAnswer`: we sent no offer, so `body` is one; see
+  /// Our re-INVITE or UPDATE was accepted. `needsAnswer`: we sent no offer, so `body` is one; see
   /// ``SIPEndpoint/acknowledge(_:body:at:)``.
   case reinviteAnswered(SIPCallHandle, body: SIPBody?, needsAnswer: Bool)
-  /// Our re-INVITE was refused: the session stays as it was. Glare (491) is retried first, as RFC 3261 14.1 says.
+  /// Our re-INVITE or UPDATE was refused: the session stays as it was. Glare (491) is retried first, as RFC 3261 14.1 says.
   case reinviteFailed(SIPCallHandle, status: Int, reason: String)
   /// What a successor would have to know of an answered call: at its answer and after every INVITE in it. Told only where
   /// ``SIPConfiguration/tellsDialogs`` is set. Other requests change no more than the peer's sequence number; a successor
@@ -62,6 +65,8 @@ public struct SIPIncomingCall: Sendable {
   public let to: SIPNameAddress
   /// The offer; nil where the caller wants ours in the answer.
   public let offer: SIPBody?
+  /// The call whose place it takes (RFC 3891). The endpoint hangs that one up when this one is answered.
+  public let replaces: SIPCallHandle?
 }
 
 /// A provisional response to our invite.
@@ -71,8 +76,12 @@ public struct SIPProgress: Sendable {
   public let reason: String
   /// The To tag: one per fork. Empty where the response had none.
   public let fork: String
-  /// An early answer (early media), where there is one.
+  /// An early answer (early media), where there is one; the other side's offer where `needsAnswer`.
   public let body: SIPBody?
+  /// It came reliably, and its PRACK has been sent, except where `needsAnswer` is set.
+  public let isReliable: Bool
+  /// Our invite had no offer: call ``SIPEndpoint/acknowledge(_:body:at:)`` with the answer, which the PRACK carries.
+  public let needsAnswer: Bool
   public let message: SIPMessage
 }
 
@@ -84,6 +93,8 @@ public struct SIPAnswer: Sendable {
   public let body: SIPBody?
   /// Our invite had no offer: call ``SIPEndpoint/acknowledge(_:body:at:)`` with the answer within 64*T1.
   public let needsAnswer: Bool
+  /// `body` came before, in a reliable provisional response or in what followed it, and is repeated here.
+  public let isEarly: Bool
   /// The To tag of the fork that won. Later acceptances of other forks are acknowledged and hung up by the endpoint.
   public let fork: String
   public let message: SIPMessage
@@ -112,10 +123,15 @@ public struct SIPEnd: Sendable {
     case timeout
     /// The request could not be sent or its connection was lost.
     case transportFailed = "transport_failed"
-    /// We accepted the call and its ACK never came; a BYE was sent.
+    /// We accepted the call and its ACK never came, and a BYE was sent; or the PRACK of a reliable provisional response
+    /// never came, and the call was refused.
     case acknowledgementMissing = "acknowledgement_missing"
     /// The other side does not know the dialog any more (481, or 408, to a request within it).
     case dialogLost = "dialog_lost"
+    /// The session was not refreshed in time (RFC 4028); a BYE was sent.
+    case sessionExpired = "session_expired"
+    /// Another call has taken its place (RFC 3891).
+    case replaced
   }
 
   public let cause: Cause

@@ -26,7 +26,9 @@ public struct SIPMethod: Hashable, Sendable, CustomStringConvertible {
   ]
 
   /// What Allow carries.
-  public static let allowed: [SIPMethod] = [.invite, .ack, .bye, .cancel, .options, .info]
+  public static let allowed: [SIPMethod] = [
+    .invite, .ack, .bye, .cancel, .options, .info, .prack, .update, .refer, .notify,
+  ]
 
   /// The name where it is known, else `OTHER`: a bounded metric label.
   public var label: String { SIPMethod.known.contains(self) ? name : "OTHER" }
