@@ -223,7 +223,7 @@ import Testing
     let (_, within) = try established()
     func status(_ method: String, _ n: Int, _ body: String = "") -> Int? {
       let request = within.with {
-        $0.sequence = n; $0.branch = "z9hG4bK-n\(n)"; $0.body = body; $0.contentType = "application/dtmf-relay"
+        $0.sequence = n; $0.branch = "z9hG4bK-n\(n)"; $0.body = body; $0.contentType = "text/plain"
       }
       return bob.receive(datagram: request.request(method), from: alicePeer, at: ms(Int64(n))).statuses.first
     }

@@ -109,6 +109,13 @@ extension SIPEvent {
     case .reinviteAnswered(_, let body, let needsAnswer):
       "reinvite answered \(body?.text ?? "-")\(needsAnswer ? ", needs answer" : "")"
     case .reinviteFailed(_, let status, _): "reinvite failed \(status)"
+    case .info(_, let body): "info \(body.text)"
+    case .infoAnswered(_, let status): "info answered \(status)"
+    case .referred(_, let referral): "referred \(referral.target.uri)"
+    case .referral(_, .accepted(let hasProgress)): hasProgress ? "referral accepted" : "referral accepted quietly"
+    case .referral(_, .refused(let status, _)): "referral refused \(status)"
+    case .referral(_, .progress(let status, let reason)): "referral \(status) \(reason)"
+    case .referral(_, .ended(let isComplete)): isComplete ? "referral done" : "referral over"
     case .dialogChanged(_, let state): "dialog \(state.remoteSequence ?? 0)"
     case .ended(_, let end): "ended \(end.cause.rawValue) \(end.status)"
     case .response(_, let outcome): "response \(outcome.status)"

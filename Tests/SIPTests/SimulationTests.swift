@@ -178,6 +178,7 @@ import Testing
       case .ended(let call, let end):
         if sides[i].alive.remove(call) == nil { sides[i].problems.append("\(call) ended twice") }
         if let id = sides[i].callIDs[call] { sides[i].ends[id] = end }
+      case .info, .infoAnswered, .referred, .referral: break
       case .progress, .provisionalAcknowledged, .reinviteCancelled, .reinviteFailed, .response, .dialogChanged: break
       }
     }

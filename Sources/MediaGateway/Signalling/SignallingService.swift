@@ -247,8 +247,11 @@ final class SignallingService {
     case .reinviteFailed(let handle, let status, _): calls[handle]?.post(.reinviteFailed(status))
     case .dialogChanged(let handle, let dialog): calls[handle]?.post(.dialog(dialog))
     case .ended(let handle, let end): calls[handle]?.post(.ended(end))
-    case .progress, .answered, .response, .provisionalAcknowledged:
-      // Of calls and requests that we place, and of early media; neither is done yet.
+    case .referred(_, let referral):
+      // Nobody can be called from here yet.
+      feed { $0.rejectRefer(referral.handle, at: $1) }
+    case .progress, .answered, .response, .provisionalAcknowledged, .info, .infoAnswered, .referral:
+      // Of calls and requests that we place, of early media and of digits in INFO: none of them is done yet.
       break
     }
   }

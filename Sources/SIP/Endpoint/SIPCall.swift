@@ -186,6 +186,13 @@ struct SIPCall: Sendable {
 struct SIPDialogKey: Hashable, Sendable {
   var callID: String
   var localTag: String
+
+  init(callID: String, localTag: String) {
+    self.callID = callID
+    self.localTag = localTag
+  }
+
+  init(_ dialog: SIPDialog) { self.init(callID: dialog.callID, localTag: dialog.localTag) }
 }
 
 /// What names a client transaction (17.1.3).

@@ -26,6 +26,8 @@ public struct SIPCounters: Sendable {
   public internal(set) var screened: [SIPScreen.Verdict: Int] = [:]
   /// Requests refused with 482 because another copy is being handled.
   public internal(set) var merged = 0
+  /// Requests of our own that came back, refused with 482.
+  public internal(set) var looped = 0
   /// Requests and responses that arrived again.
   public internal(set) var retransmissionsReceived = 0
   /// Requests and responses that we sent again.

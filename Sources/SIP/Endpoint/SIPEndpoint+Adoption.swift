@@ -40,10 +40,15 @@ extension SIPEndpoint {
     let key = SIPDialogKey(callID: known.callID, localTag: known.localTag)
     dialogs[key] = nil
     // What has a final response stays: it only repeats what the peer has been told.
-    let sent = clients.filter { $0.value.user.call == call.value && !$0.value.hasFinal }
+    let beside = Set(referralIDs[key, default: []])
+    let sent = clients.filter { client in
+      guard !client.value.hasFinal else { return false }
+      return client.value.user.call == call.value || client.value.user.referral.map(beside.contains) == true
+    }
     for id in sent.keys { removeClient(id) }
     let received = servers.filter { $0.value.call == call.value && $0.value.request != nil }
     for id in received.keys { removeServer(id) }
+    for referral in beside { removeReferral(referral) }
     if case .established = known.phase { depart(key, at: now) }
     return flush()
   }
@@ -84,6 +89,13 @@ extension SIPClientTransaction.User {
     switch self {
     case .call(let id), .change(let id), .bye(let id), .refresh(let id), .info(let id), .prack(let id): id
     case .refer, .notify, .request, .nobody: nil
+    }
+  }
+
+  var referral: UInt64? {
+    switch self {
+    case .refer(let id), .notify(let id): id
+    case .call, .change, .bye, .refresh, .info, .prack, .request, .nobody: nil
     }
   }
 }

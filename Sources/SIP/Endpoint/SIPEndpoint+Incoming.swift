@@ -15,6 +15,12 @@ extension SIPEndpoint {
       respond(server, status: 400, reason: "Missing or unusable Contact", at: now)
       return
     }
+    var replaced: UInt64?
+    switch replacement(server, request, at: now) {
+    case .none: break
+    case .call(let id): replaced = id
+    case .refused: return
+    }
     let timers = configuration.timers
     var limitAt = now + timers.answerLimit
     var limitStatus = 480
@@ -34,7 +40,7 @@ extension SIPEndpoint {
           server: server, early: SIPEarly(dialog: dialog, exchange: offer == nil ? .nothing : .theirOffer),
           refreshAt: now + timers.provisionalRefresh, limitAt: limitAt, limitStatus: limitStatus,
           takesReliable: configuration.reliability != .never && request.supports("100rel"),
-          wantsReliable: request.requires("100rel"), rseq: UInt32(random.next() % 0x3FFF_FFFF))))
+          wantsReliable: request.requires("100rel"), rseq: UInt32(random.next() % 0x3FFF_FFFF), replaced: replaced)))
     dialogs[SIPDialogKey(callID: request.callID, localTag: toTag)] = id
     servers[server]?.call = id
     rearm(.call(id))
@@ -44,7 +50,7 @@ extension SIPEndpoint {
         SIPCallHandle(value: id),
         SIPIncomingCall(
           request: request, peer: peer, requestURI: uri, from: request.from, to: request.to, offer: offer,
-          replaces: nil)))
+          replaces: replaced.map { SIPCallHandle(value: $0) })))
   }
 
   /// 8.2.3: a session body must be one that we can read.
@@ -111,6 +117,7 @@ extension SIPEndpoint {
     calls[id]?.phase = .established(established)
     rearm(.call(id))
     tellDialog(id)
+    if let replaced = offered.replaced { endReplaced(replaced, at: now) }
   }
 
   /// Sends the 2xx of an INVITE and remembers it until it is acknowledged (13.3.1.4).
@@ -226,6 +233,7 @@ extension SIPEndpoint {
       }
     case .established, .ending: break
     }
+    detachReferrals(of: call, at: now)
     emit(.ended(SIPCallHandle(value: id), end))
   }
 

@@ -24,7 +24,7 @@ extension SIPEndpoint {
     from.tag = tag
     let callID = invite.callID ?? random.token(24)
     let to = invite.to ?? SIPNameAddress(uri: invite.target)
-    let headers = timerHeaders(nil, minSE: configuration.minSE)
+    let headers = timerHeaders(nil, minSE: configuration.minSE) + replacing(invite)
     let (bytes, template) = makeInvite(
       uri: invite.target.description, target: invite.target, from: from.description, fromTag: tag,
       to: to.description, callID: callID, sequence: invite.cseq ?? 1, routes: invite.routes,
@@ -39,6 +39,11 @@ extension SIPEndpoint {
     dialogs[SIPDialogKey(callID: callID, localTag: tag)] = id
     rearm(.call(id))
     return (handle, flush())
+  }
+
+  /// Whoever cannot replace a call is not to ring beside it.
+  private func replacing(_ invite: SIPInvite) -> [SIPHeaderField] {
+    invite.replaces.map { [SIPHeaderField("Replaces", $0.description), SIPHeaderField("Require", "replaces")] } ?? []
   }
 
   /// Withdraws our call. Where the other side's 200 is faster, the call is acknowledged and hung up at once.
@@ -157,7 +162,7 @@ extension SIPEndpoint {
       var again = calling
       again.attempts += 1
       again.minSE = minSE
-      inviteAgain(id, again, template, headers: timerHeaders(nil, minSE: minSE), at: now)
+      inviteAgain(id, again, template, headers: timerHeaders(nil, minSE: minSE) + replacing(calling.invite), at: now)
       return
     }
     let cause: SIPEnd.Cause =

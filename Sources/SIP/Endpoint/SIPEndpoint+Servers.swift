@@ -57,6 +57,8 @@ extension SIPEndpoint {
     let key = SIPDialogKey(callID: request.callID, localTag: tag)
     if let call = dialogs[key] {
       handleWithin(call, id, request, from: peer, at: now)
+    } else if let dialog = detached[key] {
+      handleDetached(key, id, request, dialog, at: now)
     } else {
       handleUnknownDialog(id, request, key, at: now)
     }
@@ -104,6 +106,7 @@ extension SIPEndpoint {
   }
 
   private mutating func handleOutside(_ id: UInt64, _ request: SIPMessage, from peer: SIPPeer, at now: Instant) {
+    guard arrives(id, request, at: now) else { return }
     switch request.method {
     case .invite: offered(id, request, from: peer, at: now)
     case .options:

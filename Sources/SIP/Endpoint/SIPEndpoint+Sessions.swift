@@ -57,8 +57,14 @@ extension SIPEndpoint {
       case .invite: remoteChange(id, server, request, call, at: now)
       case .update: remoteUpdate(id, server, request, call, at: now)
       case .prack: respond(server, status: 481, at: now)
+      case .refer: referred(id, server, request, call, at: now)
+      case .notify: notified(SIPDialogKey(call.dialog), server, request, at: now)
       default: handleInformation(id, server, request, at: now)
       }
+    case .ending(var dialog, let cause) where request.method == .notify && dialog.remoteTag == remoteTag:
+      guard inOrder(server, request, &dialog, at: now) else { return }
+      calls[id]?.phase = .ending(dialog, cause)
+      notified(SIPDialogKey(dialog), server, request, at: now)
     case .ending(let dialog, let cause):
       guard request.method == .bye, dialog.remoteTag == remoteTag else {
         respond(server, status: 481, at: now)
@@ -72,7 +78,7 @@ extension SIPEndpoint {
   }
 
   /// 12.2.2: a request with an old sequence number is refused.
-  private mutating func inOrder(
+  mutating func inOrder(
     _ server: UInt64, _ request: SIPMessage, _ dialog: inout SIPDialog, at now: Instant
   ) -> Bool {
     if let last = dialog.remoteSequence, request.cseq.number <= last {

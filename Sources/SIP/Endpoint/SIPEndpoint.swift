@@ -24,6 +24,10 @@ public struct SIPEndpoint: Sendable {
   var serverIDs: [SIPServerKey: UInt64] = [:]
   /// From tag, Call-ID and CSeq of requests outside dialogs (8.2.2.2).
   var merges: [String: UInt64] = [:]
+  /// REFERs of both sides, those of each dialog, and the dialogs of those whose call is over.
+  var referrals: [UInt64: SIPReferralState] = [:]
+  var referralIDs: [SIPDialogKey: [UInt64]] = [:]
+  var detached: [SIPDialogKey: SIPDialog] = [:]
   /// Dialogs that have been given up, and until when they are spoken for.
   var departed: [SIPDialogKey: Instant] = [:]
   var framers: [UInt64: SIPStreamFramer] = [:]
@@ -48,7 +52,7 @@ public struct SIPEndpoint: Sendable {
   public var deadline: Instant? { timers.first?.at }
 
   /// Nothing is left to send or to wait for: a process may exit.
-  public var isIdle: Bool { calls.isEmpty && clients.isEmpty && servers.isEmpty }
+  public var isIdle: Bool { calls.isEmpty && clients.isEmpty && servers.isEmpty && referrals.isEmpty }
 
   /// Calls alive: offered, placed, established, or with a BYE on its way.
   public var callCount: Int { calls.count }
@@ -137,6 +141,7 @@ public struct SIPEndpoint: Sendable {
       case .calling, .ending, nil: break
       }
     }
+    for key in detached.keys { detached[key]?.connectionClosed(connection) }
     failClients(at: now) { $0.connection == connection }
   }
 
@@ -221,6 +226,7 @@ public struct SIPEndpoint: Sendable {
     case .server(let id): servers[id]?.deadline
     case .call(let id): calls[id]?.deadline
     case .flow(let id): flows[id]?.deadline
+    case .referral(let id): referrals[id]?.deadline
     }
   }
 
@@ -230,6 +236,7 @@ public struct SIPEndpoint: Sendable {
     case .server(let id): servers[id]?.armed = at
     case .call(let id): calls[id]?.armed = at
     case .flow(let id): flows[id]?.armed = at
+    case .referral(let id): referrals[id]?.armed = at
     }
   }
 
@@ -242,6 +249,7 @@ public struct SIPEndpoint: Sendable {
       case .server(let id): servers[id]?.armed
       case .call(let id): calls[id]?.armed
       case .flow(let id): flows[id]?.armed
+      case .referral(let id): referrals[id]?.armed
       }
     if let armed, armed <= wanted { return }
     timers.insert(key, at: wanted)
@@ -256,6 +264,7 @@ public struct SIPEndpoint: Sendable {
       case .server(let id): wakeServer(id, at: now)
       case .call(let id): wakeCall(id, at: now)
       case .flow(let id): wakeFlow(id, at: now)
+      case .referral(let id): wakeReferral(id, at: now)
       }
     }
     rearm(key)

@@ -44,6 +44,15 @@ public enum SIPEvent: Sendable {
   case reinviteAnswered(SIPCallHandle, body: SIPBody?, needsAnswer: Bool)
   /// Our re-INVITE or UPDATE was refused: the session stays as it was. Glare (491) is retried first, as RFC 3261 14.1 says.
   case reinviteFailed(SIPCallHandle, status: Int, reason: String)
+  /// An INFO with keypad digits came and was answered; see ``SIPDigit``.
+  case info(SIPCallHandle, SIPBody)
+  /// Our INFO was answered; 408 where no answer came.
+  case infoAnswered(SIPCallHandle, status: Int)
+  /// The other side asks us to call somebody else. Answer with ``SIPEndpoint/acceptRefer(_:at:)`` or
+  /// ``SIPEndpoint/rejectRefer(_:status:reason:at:)`` within 64*T1 / 2; after that it is refused (603).
+  case referred(SIPCallHandle, SIPReferral)
+  /// What became of a REFER of either side. It may come after the call has ended.
+  case referral(SIPReferralHandle, SIPReferralNews)
   /// What a successor would have to know of an answered call: at its answer and after every INVITE in it. Told only where
   /// ``SIPConfiguration/tellsDialogs`` is set. Other requests change no more than the peer's sequence number; a successor
   /// that does not know it can at worst answer an OPTIONS or INFO twice.
@@ -98,55 +107,6 @@ public struct SIPAnswer: Sendable {
   /// The To tag of the fork that won. Later acceptances of other forks are acknowledged and hung up by the endpoint.
   public let fork: String
   public let message: SIPMessage
-}
-
-/// Why a call is over.
-public struct SIPEnd: Sendable {
-  public enum Cause: String, Sendable, CaseIterable {
-    /// A BYE came.
-    case remoteHangup = "remote_hangup"
-    /// Our BYE was answered, or nobody answered it for 64*T1.
-    case localHangup = "local_hangup"
-    /// The caller withdrew its call (CANCEL) before we answered.
-    case remoteCancel = "remote_cancel"
-    /// We withdrew our call before it was answered.
-    case localCancel = "local_cancel"
-    /// We refused the call.
-    case rejected
-    /// The other side refused our call: `status` says why.
-    case refused
-    /// The other side sent us elsewhere: the Contacts of `message`.
-    case redirected
-    /// The other side wants credentials (401, 407): the challenge is in `message`.
-    case challenged
-    /// Nobody answered in time: 408, or the ring limit passed.
-    case timeout
-    /// The request could not be sent or its connection was lost.
-    case transportFailed = "transport_failed"
-    /// We accepted the call and its ACK never came, and a BYE was sent; or the PRACK of a reliable provisional response
-    /// never came, and the call was refused.
-    case acknowledgementMissing = "acknowledgement_missing"
-    /// The other side does not know the dialog any more (481, or 408, to a request within it).
-    case dialogLost = "dialog_lost"
-    /// The session was not refreshed in time (RFC 4028); a BYE was sent.
-    case sessionExpired = "session_expired"
-    /// Another call has taken its place (RFC 3891).
-    case replaced
-  }
-
-  public let cause: Cause
-  /// The final SIP status where one ended the call, 0 where none did.
-  public let status: Int
-  public let reason: String
-  /// The message that ended the call, where one did.
-  public let message: SIPMessage?
-
-  init(_ cause: Cause, status: Int = 0, reason: String = "", message: SIPMessage? = nil) {
-    self.cause = cause
-    self.status = status
-    self.reason = reason
-    self.message = message
-  }
 }
 
 /// What came of a request outside a dialog.
@@ -208,11 +168,13 @@ public struct SIPInvite: Sendable {
   public var callID: String?
   public var fromTag: String?
   public var cseq: UInt32?
+  /// The dialog at the other side that this call takes the place of (RFC 3891); where it cannot, the call is refused.
+  public var replaces: SIPReplaces?
 
   public init(
     target: SIPURI, from: SIPNameAddress, to: SIPNameAddress? = nil, peer: SIPPeer, body: SIPBody?,
     headers: [SIPHeaderField] = [], routes: [String] = [], callID: String? = nil, fromTag: String? = nil,
-    cseq: UInt32? = nil
+    cseq: UInt32? = nil, replaces: SIPReplaces? = nil
   ) {
     self.target = target
     self.from = from
@@ -224,6 +186,7 @@ public struct SIPInvite: Sendable {
     self.callID = callID
     self.fromTag = fromTag
     self.cseq = cseq
+    self.replaces = replaces
   }
 }
 

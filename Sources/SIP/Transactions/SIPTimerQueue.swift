@@ -2,7 +2,7 @@ import Base
 
 /// What a timer wakes.
 enum SIPTimerKey: Hashable, Sendable {
-  case client(UInt64), server(UInt64), call(UInt64), flow(UInt64)
+  case client(UInt64), server(UInt64), call(UInt64), flow(UInt64), referral(UInt64)
 }
 
 /// A heap of wake-ups. Nothing is ever removed from the middle: whoever is woken too early puts itself back (lazy re-arm),

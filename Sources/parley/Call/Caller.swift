@@ -184,6 +184,7 @@ final class Caller {
       } catch {
         perform(endpoint.rejectReinvite(call, status: 488, at: now), at: now)
       }
+    case .referred(_, let referral): perform(endpoint.rejectRefer(referral.handle, at: now), at: now)
     case .ended(_, let end):
       if !end.cause.isLocal || outcome.endedBy.isEmpty { outcome.endedBy = end.cause.isLocal ? "caller" : "gateway" }
       if outcome.status == 0 || outcome.answerMs == nil { outcome.status = end.status }
