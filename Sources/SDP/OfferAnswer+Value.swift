@@ -29,6 +29,7 @@ extension OfferAnswer {
         }),
     ]
     if let originAddress { map["origin"] = .string(originAddress.address) }
+    if isHolding { map["holding"] = .bool(true) }
     if let negotiated { map["negotiated"] = negotiated.value }
     return .map(map)
   }
@@ -61,6 +62,7 @@ extension OfferAnswer {
         transport: try section.text("transport", limit: Self.textLimit),
         formats: try section.texts("formats", limit: SDPLimits.maxFormats, bytes: Self.textLimit))
     }
+    if fields.has("holding") { isHolding = try fields.flag("holding") }
     if fields.has("negotiated") {
       let audio = try NegotiatedAudio(try fields.fields("negotiated"))
       guard audio.mediaIndex < sections.count else {

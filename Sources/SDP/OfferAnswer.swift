@@ -116,6 +116,8 @@ public struct OfferAnswer: Sendable {
   public internal(set) var negotiated: NegotiatedAudio?
   /// Whether an offer of ours waits for its answer.
   public private(set) var isOfferOpen = false
+  /// Whether we have put the peer on hold; see ``hold(_:)``.
+  public internal(set) var isHolding = false
 
   let sessionID: UInt64
   var version: UInt64
@@ -123,7 +125,7 @@ public struct OfferAnswer: Sendable {
   var originAddress: Connection?
   // `t=` as the peer's first offer had it.
   var times = ["0 0"]
-  private var offered: (capabilities: AudioCapabilities, codecs: [AudioCodec], mediaIndex: Int)?
+  private var offered: (capabilities: AudioCapabilities, codecs: [AudioCodec], mediaIndex: Int, holds: Bool)?
   // Payload type numbers keep their meaning for the session's life (RFC 3264 section 8.3.2).
   var numbers: [AudioCodec] = []
   // What the sections of the session are, so that a later offer repeats them all (section 8).
@@ -144,6 +146,7 @@ public struct OfferAnswer: Sendable {
     _ offer: SessionDescription, with capabilities: AudioCapabilities
   ) throws(NegotiationError) -> (answer: SessionDescription, audio: NegotiatedAudio) {
     guard !isOfferOpen else { throw .wrongState }
+    let capabilities = isHolding ? capabilities.holding : capabilities
     let (index, audio) = try Self.choose(offer, capabilities)
     let media = offer.media.enumerated().map { position, section in
       position == index
@@ -160,6 +163,13 @@ public struct OfferAnswer: Sendable {
 
   /// Makes an offer; a later one keeps the sections and payload types of the session (RFC 3264 section 8).
   public mutating func offer(_ capabilities: AudioCapabilities) throws(NegotiationError) -> SessionDescription {
+    try offer(isHolding ? capabilities.holding : capabilities, holds: isHolding)
+  }
+
+  /// - Parameter holds: what ``isHolding`` is once the peer has agreed.
+  mutating func offer(
+    _ capabilities: AudioCapabilities, holds: Bool
+  ) throws(NegotiationError) -> SessionDescription {
     guard !isOfferOpen else { throw .wrongState }
     let codecs = numbered(capabilities.codecs)
     guard codecs.contains(where: { !$0.isAuxiliary }) else { throw .noCommonCodec }
@@ -168,14 +178,14 @@ public struct OfferAnswer: Sendable {
     let index = negotiated?.mediaIndex ?? 0
     var media = sections.map(Self.declined)
     if index < media.count { media[index] = audio } else { media.append(audio) }
-    offered = (capabilities, codecs, index)
+    offered = (capabilities, codecs, index, holds)
     isOfferOpen = true
     return publish(media, times: times, capabilities)
   }
 
   /// Applies the peer's answer to our open offer. On an error the agreement before the offer holds.
   public mutating func apply(answer: SessionDescription) throws(NegotiationError) -> NegotiatedAudio {
-    guard isOfferOpen, let local, let (capabilities, codecs, index) = offered else { throw .wrongState }
+    guard isOfferOpen, let local, let (capabilities, codecs, index, holds) = offered else { throw .wrongState }
     defer { offerRefused() }
     guard answer.media.count == local.media.count else {
       throw .answerMismatch("\(answer.media.count) media sections for an offer of \(local.media.count)")
@@ -208,6 +218,7 @@ public struct OfferAnswer: Sendable {
       capabilities)
     remember(codecs)
     negotiated = audio
+    isHolding = holds
     return audio
   }
 
