@@ -81,16 +81,25 @@ import Testing
     var endpoint = makeEndpoint { $0.limits.calls = 50 }
     var now = Instant.zero
     var handles: [SIPCallHandle] = []
+    var referrals: [SIPReferralHandle] = []
     var alive: Set<SIPCallHandle> = []
+    // What the endpoint has called itself: now and then a message belongs to a dialog.
+    var tags: [String: String] = [:]
+    var rseqs: [String: String] = [:]
     func check(_ actions: [SIPAction]) {
       for event in actions.events {
         switch event {
         case .incoming(let call, _):
           #expect(alive.insert(call).inserted)
           handles.append(call)
+        case .referred(_, let referral): referrals.append(referral.handle)
         case .ended(let call, _): #expect(alive.remove(call) != nil)
         default: break
         }
+      }
+      for message in actions.sent where !message.isRequest && message.cseq.method == .invite {
+        tags[message.callID] = message.to.tag
+        if let rseq = message.first("RSeq") { rseqs[message.callID] = rseq }
       }
       // Whatever is sent can be read, but for the answers that repeat the damage of a request.
       for case .send(let bytes, _) in actions where bytes.count > 4 {
@@ -104,22 +113,51 @@ import Testing
       script.callID = "c\(random.next() % 20)"
       script.sequence = Int(random.next() % 4)
       if random.next() % 3 == 0 { script.toTag = "t\(random.next() % 3)" }
+      if random.next() % 3 != 0 {
+        script.toTag = tags[script.callID]
+        script.branch += "-\(round)"
+        script.sequence = round
+      }
       if random.next() % 2 == 0 { script.body = "v=0\r\n" }
-      let method = ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "INFO", "FOO", "UPDATE"][Int(random.next() % 8)]
+      let methods = [
+        "INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "INFO", "FOO", "UPDATE", "PRACK", "REFER", "NOTIFY", "INVITE",
+      ]
+      let method = methods[Int(random.next() % UInt64(methods.count))]
+      let extras = [
+        "", "Supported: 100rel, timer\n", "Require: 100rel\n", "Session-Expires: 91;refresher=uas\nSupported: timer\n",
+        "RAck: \(rseqs[script.callID] ?? "1") 1 INVITE\n",
+        "Refer-To: <sip:a@b?Replaces=x%3Bto-tag%3D1%3Bfrom-tag%3D2>\n",
+        "Event: refer;id=1\nSubscription-State: active\n", "Min-SE: 90\n", "Refer-Sub: false\nRefer-To: <sip:a@b>\n",
+        "Replaces: c\(random.next() % 20);to-tag=\(tags["c1"] ?? "x");from-tag=alice-tag\n",
+        "Allow: UPDATE\nSupported: 100rel\n",
+      ]
+      script.extra = extras[Int(random.next() % UInt64(extras.count))]
       let message = random.next() % 3 == 0 ? mutate(script.request(method), &random) : script.request(method)
       check(endpoint.receive(datagram: message, from: alicePeer, at: now))
       if round % 3 == 0, let call = handles.randomElement(using: &random) {
-        switch random.next() % 5 {
-        case 0: check(endpoint.answer(call, body: .sdp("a"), at: now))
-        case 1: check(endpoint.ring(call, at: now))
-        case 2: check(endpoint.reject(call, status: 486, at: now))
-        case 3: check(endpoint.reinvite(call, body: .sdp("b"), at: now))
+        switch random.next() % 12 {
+        case 0, 1: check(endpoint.answer(call, body: .sdp("a"), at: now))
+        case 2: check(endpoint.ring(call, at: now))
+        case 3: check(endpoint.ring(call, status: 183, body: .sdp("e"), at: now))
+        case 4: check(endpoint.reject(call, status: 486, at: now))
+        case 5: check(endpoint.reinvite(call, body: .sdp("b"), at: now))
+        case 6: check(endpoint.update(call, body: .sdp("c"), at: now))
+        case 7: check(endpoint.answerReinvite(call, body: .sdp("d"), at: now))
+        case 8: check(endpoint.inform(call, body: SIPDigit("1").body, at: now))
+        case 9:
+          if let uri = SIPURI("sip:x@y") { check(endpoint.refer(call, to: SIPNameAddress(uri: uri), at: now).1) }
+        case 10:
+          if let referral = referrals.randomElement(using: &random) {
+            check(endpoint.acceptRefer(referral, at: now))
+            check(endpoint.notify(referral, status: 200, at: now))
+          }
         default: check(endpoint.hangup(call, at: now))
         }
       }
       now += .milliseconds(Int64(random.next() % 400))
       if let deadline = endpoint.deadline, deadline <= now { check(endpoint.timeout(at: now)) }
     }
+    for call in handles where alive.contains(call) { check(endpoint.hangup(call, at: now)) }
     var steps = 0
     while let deadline = endpoint.deadline, steps < 100_000 {
       steps += 1

@@ -146,8 +146,9 @@ extension SIPEndpoint {
       queued.at <= now
     else { return }
     call.queued = nil
-    if let kept = call.keptTimer {
-      call.keptTimer = nil
+    let kept = call.keptTimer
+    call.keptTimer = nil
+    if let kept, call.timer == nil {
       call.timer = SIPSessionTimer(seconds: max(kept.seconds, configuration.minSE, 1), isOurs: kept.isOurs, at: now)
     }
     call.dialog.localSequence += 1
@@ -173,7 +174,7 @@ extension SIPEndpoint {
     within dialog: SIPDialog, timer: SIPSessionTimer?, minSE: Int?, body: SIPBody?
   ) -> (bytes: [UInt8], branch: String) {
     var headers = [SIPHeaderField("Contact", contact(towards: dialog.peer)), allow]
-    headers.append(SIPHeaderField("Supported", options.joined(separator: ", ")))
+    headers.append(SIPHeaderField("Supported", supported))
     if let minSE { headers += timerHeaders(timer, minSE: minSE) }
     return makeRequest(.update, within: dialog, headers: headers, body: body)
   }

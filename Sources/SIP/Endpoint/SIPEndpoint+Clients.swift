@@ -223,7 +223,7 @@ extension SIPEndpoint {
     writer.add(.contact, contact(towards: peer, isSecure: target.scheme == .sips))
     writer.add(allow)
     writer.add(accept)
-    if !options.isEmpty { writer.add(.supported, options.joined(separator: ", ")) }
+    writer.add(.supported, supported)
     if !configuration.product.isEmpty { writer.add(.userAgent, configuration.product) }
     for header in headers { writer.add(header) }
     return (writer.finish(body), template)

@@ -37,9 +37,9 @@ extension SIPEndpoint {
       }
     }
     // 16.3: a branch of ours that still lives is in it, so it is our own request that has come back.
-    let isOurs = request.values(.via).contains { text in
-      guard let branch = SIPVia(text)?.branch else { return false }
-      return clientIDs[SIPClientKey(branch: branch, method: request.method)] != nil
+    let branches = [request.topVia?.branch] + request.values(.via).dropFirst().map { SIPVia($0)?.branch }
+    let isOurs = branches.contains { branch in
+      branch.map { clientIDs[SIPClientKey(branch: $0, method: request.method)] != nil } ?? false
     }
     if isOurs {
       counters.looped += 1

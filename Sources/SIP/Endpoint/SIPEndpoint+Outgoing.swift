@@ -128,6 +128,7 @@ extension SIPEndpoint {
     established.localBody = isEarly ? early?.localBody : calling.invite.body
     established.remoteChange = early?.remoteChange
     established.localChange = early?.localChange
+    established.queued = early?.queued.map { .init(method: .update, body: $0, attempts: 0, at: now) }
     established.timer = timer(from: response, at: now)
     if calling.withdrawn == nil, offer != nil {
       established.owed = .init(

@@ -150,7 +150,7 @@ extension SIPEndpoint {
     var fields = [SIPHeaderField("Refer-To", target.description)]
     if let referredBy { fields.append(SIPHeaderField("Referred-By", referredBy.description)) }
     fields.append(SIPHeaderField("Contact", contact(towards: established.dialog.peer)))
-    fields.append(SIPHeaderField("Supported", options.joined(separator: ", ")))
+    fields.append(SIPHeaderField("Supported", supported))
     established.dialog.localSequence += 1
     let (bytes, branch) = makeRequest(.refer, within: established.dialog, headers: fields + headers)
     calls[call.value]?.phase = .established(established)

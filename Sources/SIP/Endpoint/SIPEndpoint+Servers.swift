@@ -249,7 +249,7 @@ extension SIPEndpoint {
       for value in request.lines(.recordRoute) { writer.add(.recordRoute, value) }
       writer.add(.contact, contact(towards: peer, isSecure: request.requestURI?.scheme == .sips))
       writer.add(allow)
-      if !options.isEmpty { writer.add(.supported, options.joined(separator: ", ")) }
+      writer.add(.supported, supported)
     }
     if status == 100, let timestamp = request[.timestamp] { writer.add(.timestamp, timestamp) }
     if !configuration.product.isEmpty { writer.add(.server, configuration.product) }
@@ -266,8 +266,9 @@ extension SIPEndpoint {
   var retryAfter: SIPHeaderField { SIPHeaderField("Retry-After", String(configuration.retryAfterSeconds)) }
 
   var capabilities: [SIPHeaderField] {
-    [allow, accept, SIPHeaderField("Accept-Encoding", "identity")]
-      + (options.isEmpty ? [] : [SIPHeaderField("Supported", options.joined(separator: ", "))])
+    [
+      allow, accept, SIPHeaderField("Accept-Encoding", "identity"), SIPHeaderField("Supported", supported),
+    ]
   }
 
   /// What Via and Contact call us when they go to `peer`.

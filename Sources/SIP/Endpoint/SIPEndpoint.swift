@@ -15,6 +15,9 @@ public struct SIPEndpoint: Sendable {
   var random: SeededRandom
   /// Makes the To tags of answers without state: the same for a request that comes again, guessed by nobody.
   let tagSecret: UInt64
+  /// The option tags of the endpoint and its owner, and the value of Supported.
+  let options: [String]
+  let supported: String
   var nextID: UInt64 = 1
   var calls: [UInt64: SIPCall] = [:]
   var dialogs: [SIPDialogKey: UInt64] = [:]
@@ -44,6 +47,11 @@ public struct SIPEndpoint: Sendable {
   public init(configuration: SIPConfiguration, random: SeededRandom) {
     self.configuration = configuration
     self.random = random
+    var options = configuration.supported
+    if configuration.sessionExpires > 0 { options.append("timer") }
+    if configuration.reliability != .never { options.append("100rel") }
+    self.options = options + ["replaces", "norefersub"]
+    supported = self.options.joined(separator: ", ")
     tagSecret = self.random.next()
     screen = configuration.screen.map { SIPScreen($0) }
   }
@@ -62,14 +70,6 @@ public struct SIPEndpoint: Sendable {
 
   /// The Call-ID of a living call: what logs of other SIP systems name it by.
   public func callID(of call: SIPCallHandle) -> String? { calls[call.value]?.callID }
-
-  /// The option tags of the endpoint and its owner.
-  var options: [String] {
-    var options = configuration.supported
-    if configuration.sessionExpires > 0 { options.append("timer") }
-    if configuration.reliability != .never { options.append("100rel") }
-    return options + ["replaces", "norefersub"]
-  }
 
   // MARK: Input
 

@@ -53,8 +53,8 @@ public enum SIPEvent: Sendable {
   case referred(SIPCallHandle, SIPReferral)
   /// What became of a REFER of either side. It may come after the call has ended.
   case referral(SIPReferralHandle, SIPReferralNews)
-  /// What a successor would have to know of an answered call: at its answer and after every INVITE in it. Told only where
-  /// ``SIPConfiguration/tellsDialogs`` is set. Other requests change no more than the peer's sequence number; a successor
+  /// What a successor would have to know of an answered call: at its answer and after every INVITE and UPDATE in it. Told
+  /// only where ``SIPConfiguration/tellsDialogs`` is set. Other requests change no more than the peer's sequence number; a successor
   /// that does not know it can at worst answer an OPTIONS or INFO twice.
   case dialogChanged(SIPCallHandle, SIPDialogState)
   /// The call is over and its handle unknown from now on.
