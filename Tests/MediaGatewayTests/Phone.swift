@@ -349,7 +349,9 @@ final class Phone: Sendable {
       case .response(_, let outcome): tell(.response(outcome.status))
       case .reinvite(let call, let offer): reinvited(call, offer)
       case .acknowledged: tell(.acknowledged)
-      case .incoming, .reinviteCancelled, .dialogChanged: break
+      case .referred(_, let referral): feed { $0.rejectRefer(referral.handle, at: .monotonic()) }
+      case .incoming, .provisionalAcknowledged, .reinviteCancelled, .info, .infoAnswered, .referral, .dialogChanged:
+        break
       }
     }
 

@@ -32,8 +32,18 @@ import Testing
     init(seed: UInt64, loss: UInt64) {
       random = SeededRandom(seed: seed)
       self.loss = loss
-      phone = makeEndpoint("192.0.2.1", seed: seed &* 3)
-      gateways = Self.servers.map { peer in makeEndpoint(peer.host, seed: seed &* 7 &+ 1) { $0.tellsDialogs = true } }
+      // Sessions that would expire before the call is over, where the successor did not know of it.
+      phone = makeEndpoint("192.0.2.1", seed: seed &* 3) {
+        $0.sessionExpires = 40
+        $0.minSE = 20
+      }
+      gateways = Self.servers.map { peer in
+        makeEndpoint(peer.host, seed: seed &* 7 &+ 1) {
+          $0.tellsDialogs = true
+          $0.sessionExpires = 40
+          $0.minSE = 20
+        }
+      }
     }
 
     mutating func chance(_ percent: UInt64) -> Bool { random.next() % 100 < percent }

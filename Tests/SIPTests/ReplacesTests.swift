@@ -118,6 +118,20 @@ import Testing
     #expect(placed.sent.first?.requestURIText == "sip:bob@192.0.2.20:5060")
   }
 
+  @Test func noBytesHarmTheReader() {
+    var random = SeededRandom(seed: 3)
+    let whole = Array("a@b;to-tag=1;from-tag=2;early-only".utf8)
+    var read = 0
+    for _ in 0..<5_000 {
+      var bytes = whole
+      for _ in 0...random.next() % 3 { bytes[Int(random.next() % UInt64(bytes.count))] = UInt8(random.next() % 256) }
+      guard let replaces = SIPReplaces(text(bytes)) else { continue }
+      read += 1
+      #expect(SIPReplaces(replaces.description) == replaces)
+    }
+    #expect(read > 100)
+  }
+
   // MARK: Where calls go on, and why they end
 
   private func placed() throws -> (SIPEndpoint, SIPMessage) {
