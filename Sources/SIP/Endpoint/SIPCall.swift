@@ -147,6 +147,8 @@ struct SIPCall: Sendable {
   let isOurs: Bool
   /// It was another process's.
   var isAdopted = false
+  /// What the other side's challenges are answered with.
+  var credentials: [SIPCredentials] = []
   var phase: Phase
   var armed: Instant?
 
@@ -243,9 +245,11 @@ struct SIPClientTransaction: Sendable {
   let key: SIPClientKey
   var request: [UInt8]
   var peer: SIPPeer
-  let user: User
+  var user: User
   /// For INVITE.
   var template: SIPInviteTemplate?
+  /// What challenges are answered with; nil: not at all.
+  var attempt: SIPClientAuthentication.Attempt?
   /// The ACKs sent for 2xx, by To tag, to be repeated when the 2xx is.
   var acks: [String: (bytes: [UInt8], peer: SIPPeer)] = [:]
   /// The last CSeq used in each early dialog, by To tag.

@@ -82,6 +82,8 @@ public struct SIPConfiguration: Sendable {
   /// The shortest interval that is taken, in seconds; RFC 4028 wants at least 90.
   public var minSE = SIPSessionTimer.leastSeconds
   public var reliability = SIPReliability.withBody
+  /// The hashes of digest authentication. nil: challenges are not answered, and none are made.
+  public var digest: SIPDigestHash?
   public var timers = SIPTimers()
   public var limits = SIPLimits()
 

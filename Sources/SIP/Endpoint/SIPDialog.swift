@@ -141,16 +141,18 @@ struct SIPInviteTemplate: Sendable {
   let target: SIPURI
   /// Changes when the INVITE has to go over another transport.
   var via: String
-  let branch: String
+  var branch: String
   /// From with our tag.
   let from: String
   let fromTag: String
   /// To as the INVITE had it: within a dialog with a tag.
   let to: String
   let callID: String
-  let sequence: UInt32
+  var sequence: UInt32
   let routes: [String]
   let hasOffer: Bool
+  /// The credentials that it carried.
+  var authorization: [SIPHeaderField] = []
 
   /// The ACK of a refusal (17.1.1.3) or the CANCEL (9.1): the INVITE's own branch.
   func hop(_ method: SIPMethod, to: String) -> [UInt8] {

@@ -30,7 +30,9 @@ extension SIPEndpoint {
       send(ack, to: client.peer)
     }
     if effects.contains(.terminated) { removeClient(id) }
-    if effects.contains(.deliver) { deliver(response, client, id: id, from: peer, at: now) }
+    if effects.contains(.deliver), !answerChallenge(response, client, id: id, at: now) {
+      deliver(response, client, id: id, from: peer, at: now)
+    }
   }
 
   private mutating func deliver(
@@ -117,16 +119,37 @@ extension SIPEndpoint {
   // MARK: Transactions
 
   /// Sends a request and watches over it.
+  /// - Parameter credentials: what challenges are answered with; nil: those of the call.
   mutating func makeClient(
     _ method: SIPMethod, _ branch: String, _ bytes: [UInt8], to peer: SIPPeer, user: SIPClientTransaction.User,
-    template: SIPInviteTemplate?, at now: Instant
+    template: SIPInviteTemplate?, credentials: [SIPCredentials]? = nil, at now: Instant
   ) -> UInt64 {
     let id = makeID()
+    let credentials = credentials ?? user.call.flatMap { calls[$0]?.credentials } ?? []
+    guard !credentials.isEmpty, configuration.digest != nil else {
+      startClient(id, method, branch, bytes, to: peer, user: user, template: template, attempt: nil, at: now)
+      return id
+    }
+    var bytes = bytes
+    var template = template
+    let headers = authorize(&bytes, method, to: peer, credentials)
+    template?.authorization = headers
+    startClient(
+      id, method, branch, bytes, to: peer, user: user, template: template, attempt: .init(credentials), at: now)
+    return id
+  }
+
+  mutating func startClient(
+    _ id: UInt64, _ method: SIPMethod, _ branch: String, _ bytes: [UInt8], to peer: SIPPeer,
+    user: SIPClientTransaction.User, template: SIPInviteTemplate?, attempt: SIPClientAuthentication.Attempt?,
+    at now: Instant
+  ) {
     let key = SIPClientKey(branch: branch, method: method)
     let stream = overStream(bytes, to: peer, branch: branch, at: now)
     var client = SIPClientTransaction(
       machine: clientMachine(method, isReliable: stream != nil || peer.transport.isReliable, at: now),
-      key: key, request: stream?.bytes ?? bytes, peer: stream?.peer ?? peer, user: user, template: template)
+      key: key, request: stream?.bytes ?? bytes, peer: stream?.peer ?? peer, user: user, template: template,
+      attempt: attempt)
     if let stream {
       client.datagram = Datagram(bytes: bytes, peer: peer, via: via(peer, branch))
       client.template?.via = stream.via
@@ -135,7 +158,6 @@ extension SIPEndpoint {
     clientIDs[key] = id
     send(client.request, to: client.peer)
     rearm(.client(id))
-    return id
   }
 
   func clientMachine(_ method: SIPMethod, isReliable: Bool, at now: Instant) -> SIPClientTransaction.Machine {
@@ -160,14 +182,16 @@ extension SIPEndpoint {
 
   /// Sends the ACK of a 2xx (13.2.2.4) and keeps it for repetitions.
   mutating func sendAck(_ dialog: SIPDialog, sequence: UInt32, client: UInt64, body: SIPBody?) {
-    let (bytes, _) = makeRequest(.ack, within: dialog, sequence: sequence, body: body)
+    // 13.2.2.4: with the credentials of the INVITE.
+    let headers = clients[client]?.template?.authorization ?? []
+    let (bytes, _) = makeRequest(.ack, within: dialog, sequence: sequence, headers: headers, body: body)
     clients[client]?.acks[dialog.remoteTag] = (bytes, dialog.peer)
     send(bytes, to: dialog.peer)
   }
 
   // MARK: Messages
 
-  private mutating func makeBranch() -> String { SIPVia.cookie + random.token(16) }
+  mutating func makeBranch() -> String { SIPVia.cookie + random.token(16) }
 
   func via(_ peer: SIPPeer, _ branch: String) -> String {
     "SIP/2.0/\(peer.transport.viaName) \(local(towards: peer));branch=\(branch);rport"
@@ -246,17 +270,19 @@ extension SIPEndpoint {
     var writer = SIPMessageWriter(request: request.method, uri: request.target.description)
     writer.add(.via, via(request.peer, branch))
     writer.add(.maxForwards, "70")
+    for route in request.routes { writer.add(.route, route) }
     writer.add(.from, from.description)
     writer.add(.to, (request.to ?? SIPNameAddress(uri: request.target)).description)
     writer.add(.callID, callID)
     writer.add(.cseq, "\(request.cseq ?? 1) \(request.method)")
-    writer.add(.contact, contact(towards: request.peer, isSecure: request.target.scheme == .sips))
+    let own = contact(towards: request.peer, isSecure: request.target.scheme == .sips)
+    for contact in request.contacts ?? [own] { writer.add(.contact, contact) }
     writer.add(accept)
     if !configuration.product.isEmpty { writer.add(.userAgent, configuration.product) }
     for header in request.headers { writer.add(header) }
     _ = makeClient(
       request.method, branch, writer.finish(request.body), to: request.peer, user: .request(handle), template: nil,
-      at: now)
+      credentials: request.credentials, at: now)
     return (handle, flush())
   }
 }

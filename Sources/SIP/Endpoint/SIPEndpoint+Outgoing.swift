@@ -30,12 +30,14 @@ extension SIPEndpoint {
       to: to.description, callID: callID, sequence: invite.cseq ?? 1, routes: invite.routes,
       peer: invite.peer, headers: headers + invite.headers, body: invite.body)
     let client = makeClient(
-      .invite, template.branch, bytes, to: invite.peer, user: .call(id), template: template, at: now)
+      .invite, template.branch, bytes, to: invite.peer, user: .call(id), template: template,
+      credentials: invite.credentials, at: now)
     calls[id] = SIPCall(
       id: id, callID: callID, localTag: tag, isOurs: true,
       phase: .calling(
         .init(
           client: client, limitAt: now + configuration.timers.ringLimit, invite: invite, minSE: configuration.minSE)))
+    calls[id]?.credentials = invite.credentials
     dialogs[SIPDialogKey(callID: callID, localTag: tag)] = id
     rearm(.call(id))
     return (handle, flush())
@@ -213,7 +215,9 @@ extension SIPEndpoint {
     sendAck(dialog, sequence: template.sequence, client: client, body: nil)
     dialog.localSequence = max(dialog.localSequence, clients[client]?.sequences[dialog.remoteTag] ?? 0) + 1
     let (bytes, branch) = makeRequest(.bye, within: dialog)
-    _ = makeClient(.bye, branch, bytes, to: dialog.peer, user: .nobody, template: nil, at: now)
+    _ = makeClient(
+      .bye, branch, bytes, to: dialog.peer, user: .nobody, template: nil,
+      credentials: clients[client]?.attempt?.credentials, at: now)
   }
 
   /// Nothing came for our first INVITE: 408, or 503 where it could not be sent.

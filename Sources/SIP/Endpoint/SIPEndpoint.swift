@@ -40,6 +40,8 @@ public struct SIPEndpoint: Sendable {
   /// Peers that refused TCP, and until when it is not tried again.
   var streamRefusals: [SIPHostPort: Instant] = [:]
   var timers = SIPTimerQueue()
+  /// The nonces that other sides have given us.
+  var authentication = SIPClientAuthentication()
   /// What the function that is running has to hand out.
   var actions: [SIPAction] = []
 

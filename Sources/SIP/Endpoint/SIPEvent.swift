@@ -170,11 +170,13 @@ public struct SIPInvite: Sendable {
   public var cseq: UInt32?
   /// The dialog at the other side that this call takes the place of (RFC 3891); where it cannot, the call is refused.
   public var replaces: SIPReplaces?
+  /// What challenges are answered with, for the whole call; empty: they end it with `challenged`.
+  public var credentials: [SIPCredentials]
 
   public init(
     target: SIPURI, from: SIPNameAddress, to: SIPNameAddress? = nil, peer: SIPPeer, body: SIPBody?,
     headers: [SIPHeaderField] = [], routes: [String] = [], callID: String? = nil, fromTag: String? = nil,
-    cseq: UInt32? = nil, replaces: SIPReplaces? = nil
+    cseq: UInt32? = nil, replaces: SIPReplaces? = nil, credentials: [SIPCredentials] = []
   ) {
     self.target = target
     self.from = from
@@ -187,10 +189,11 @@ public struct SIPInvite: Sendable {
     self.fromTag = fromTag
     self.cseq = cseq
     self.replaces = replaces
+    self.credentials = credentials
   }
 }
 
-/// A request outside a dialog: OPTIONS of a trunk, later REGISTER.
+/// A request outside a dialog: OPTIONS of a trunk, REGISTER.
 public struct SIPRequest: Sendable {
   /// Anything but INVITE, ACK, CANCEL and BYE.
   public var method: SIPMethod
@@ -204,11 +207,17 @@ public struct SIPRequest: Sendable {
   public var callID: String?
   public var fromTag: String?
   public var cseq: UInt32?
+  /// The pre-loaded route set (an outbound proxy, Service-Route), as Route values; empty for none.
+  public var routes: [String]
+  /// The values of Contact in place of our own: those of a REGISTER; empty for none.
+  public var contacts: [String]?
+  /// What challenges are answered with; empty: they are the response.
+  public var credentials: [SIPCredentials]
 
   public init(
     method: SIPMethod, target: SIPURI, from: SIPNameAddress, to: SIPNameAddress? = nil, peer: SIPPeer,
     headers: [SIPHeaderField] = [], body: SIPBody? = nil, callID: String? = nil, fromTag: String? = nil,
-    cseq: UInt32? = nil
+    cseq: UInt32? = nil, routes: [String] = [], contacts: [String]? = nil, credentials: [SIPCredentials] = []
   ) {
     self.method = method
     self.target = target
@@ -220,5 +229,8 @@ public struct SIPRequest: Sendable {
     self.callID = callID
     self.fromTag = fromTag
     self.cseq = cseq
+    self.routes = routes
+    self.contacts = contacts
+    self.credentials = credentials
   }
 }
