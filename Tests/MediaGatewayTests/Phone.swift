@@ -350,7 +350,8 @@ final class Phone: Sendable {
       case .reinvite(let call, let offer): reinvited(call, offer)
       case .acknowledged: tell(.acknowledged)
       case .referred(_, let referral): feed { $0.rejectRefer(referral.handle, at: .monotonic()) }
-      case .incoming, .provisionalAcknowledged, .reinviteCancelled, .info, .infoAnswered, .referral, .dialogChanged:
+      case .incoming, .provisionalAcknowledged, .reinviteCancelled, .info, .infoAnswered, .referral, .dialogChanged,
+        .request, .authenticationFailed:
         break
       }
     }

@@ -119,6 +119,9 @@ extension SIPEvent {
     case .dialogChanged(_, let state): "dialog \(state.remoteSequence ?? 0)"
     case .ended(_, let end): "ended \(end.cause.rawValue) \(end.status)"
     case .response(_, let outcome): "response \(outcome.status)"
+    case .request(_, let served): "request \(served.request.method) \(served.user ?? "-")"
+    case .authenticationFailed(let failure):
+      "wrong password of \(failure.user)\(failure.blockedUntil == nil ? "" : ", blocked")"
     }
   }
 }

@@ -2,6 +2,8 @@ import Base
 import SIP
 import Testing
 
+private let alice = [SIPCredentials(user: "alice", password: "secret")]
+
 /// Two endpoints, a network that loses, repeats and reorders, virtual time and one seed: whatever happens, both sides agree
 /// in the end that the call is over, each is told so exactly once, and nothing is left behind. The owners do at random what
 /// a call can do: early media, PRACK, re-INVITE and UPDATE, digits, transfers and their progress, calls that replace calls;
@@ -13,6 +15,8 @@ import Testing
     var jitterMs: UInt64
     /// One TCP connection instead: in order, in portions of any size.
     var isStream = false
+    /// Both sides ask for a password.
+    var isChallenged = false
   }
 
   /// One side: its endpoint, and an owner that does the next thing at random moments.
@@ -39,6 +43,10 @@ import Testing
       endpoint = makeEndpoint(host, seed: seed) {
         $0.sessionExpires = 40
         $0.minSE = 20
+        guard network.isChallenged else { return }
+        $0.digest = plainHash
+        $0.access = { _, _ in .challenge(realm: "simulation") }
+        $0.authenticator = makeAuthenticator { $0.nonceLifetime = .seconds(2) }
       }
       peer = SIPPeer(network.isStream ? .tcp : .udp, host: host, port: 5060, connection: network.isStream ? 1 : nil)
     }
@@ -131,8 +139,8 @@ import Testing
       guard let target = SIPURI("sip:x@\(sides[1 - i].peer.host)") else { return }
       let (call, actions) = sides[i].endpoint.invite(
         SIPInvite(
-          target: target, from: SIPNameAddress(uri: target), peer: sides[1 - i].peer, body: body, replaces: replaces),
-        at: now)
+          target: target, from: SIPNameAddress(uri: target), peer: sides[1 - i].peer, body: body, replaces: replaces,
+          credentials: network.isChallenged ? alice : []), at: now)
       sides[i].alive.insert(call)
       sides[i].callIDs[call] = sides[i].endpoint.callID(of: call)
       handle(actions, side: i)
@@ -259,7 +267,8 @@ import Testing
         sides[i].offers.remove(call)
         if sides[i].alive.remove(call) == nil { sides[i].problems.append("\(call) ended twice") }
         if let id = sides[i].callIDs[call] { sides[i].ends[id] = end }
-      case .provisionalAcknowledged, .infoAnswered, .reinviteFailed, .response, .dialogChanged: break
+      case .authenticationFailed: sides[i].problems.append("wrong password")
+      case .provisionalAcknowledged, .infoAnswered, .reinviteFailed, .response, .dialogChanged, .request: break
       }
     }
   }
@@ -277,6 +286,8 @@ import Testing
     Network(lossPercent: 15, duplicatePercent: 10, jitterMs: 100),
     Network(lossPercent: 0, duplicatePercent: 0, jitterMs: 1, isStream: true),
     Network(lossPercent: 40, duplicatePercent: 20, jitterMs: 700),
+    Network(lossPercent: 15, duplicatePercent: 20, jitterMs: 400, isChallenged: true),
+    Network(lossPercent: 0, duplicatePercent: 0, jitterMs: 1, isStream: true, isChallenged: true),
   ])
   func everyCallEndsInAgreement(_ network: Network) {
     var total = 0

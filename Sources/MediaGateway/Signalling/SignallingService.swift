@@ -250,8 +250,10 @@ final class SignallingService {
     case .referred(_, let referral):
       // Nobody can be called from here yet.
       feed { $0.rejectRefer(referral.handle, at: $1) }
-    case .progress, .answered, .response, .provisionalAcknowledged, .info, .infoAnswered, .referral:
-      // Of calls and requests that we place, of early media and of digits in INFO: none of them is done yet.
+    case .progress, .answered, .response, .provisionalAcknowledged, .info, .infoAnswered, .referral, .request,
+      .authenticationFailed:
+      // Of calls and requests that we place, of early media, of digits in INFO, of passwords that we ask for: none of them is
+      // done yet.
       break
     }
   }

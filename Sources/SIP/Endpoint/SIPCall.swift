@@ -318,10 +318,15 @@ struct SIPServerTransaction: Sendable {
   var lastResponse: [UInt8] = []
   /// The call that an INVITE belongs to.
   var call: UInt64?
+  /// Whose password it showed.
+  var user: String?
+  /// Set while the owner has to answer a request outside a dialog.
+  var answerBy: Instant?
   var armed: Instant?
 
   var deadline: Instant? {
-    switch machine {
+    if let answerBy { return answerBy }
+    return switch machine {
     case .invite(let machine): machine.deadline
     case .request(let machine): machine.deadline
     }

@@ -84,6 +84,13 @@ public struct SIPConfiguration: Sendable {
   public var reliability = SIPReliability.withBody
   /// The hashes of digest authentication. nil: challenges are not answered, and none are made.
   public var digest: SIPDigestHash?
+  /// What a request outside of a dialog may do. nil: everything. ACK, CANCEL and requests within a dialog are never
+  /// challenged (RFC 3261 22.1).
+  public var access: (@Sendable (SIPMessage, SIPPeer) -> SIPAccess)?
+  /// Checks the passwords that ``access`` asks for; without one nobody who is asked gets in.
+  public var authenticator: SIPAuthenticator?
+  /// Methods outside of a dialog that the owner answers (`REGISTER`): see ``SIPEvent/request(_:_:)``.
+  public var servedMethods: Set<SIPMethod> = []
   public var timers = SIPTimers()
   public var limits = SIPLimits()
 

@@ -40,6 +40,12 @@ public struct SIPCounters: Sendable {
   public internal(set) var keepAlives = 0
   /// Connections that were closed because no pong came.
   public internal(set) var deadFlows = 0
+  /// Requests with the right password.
+  public internal(set) var authenticated = 0
+  /// Requests with a wrong one.
+  public internal(set) var wrongPasswords = 0
+  /// Requests that were refused or dropped for where they came from.
+  public internal(set) var unwanted = 0
   /// Commands of the owner for a call that was not in a state for them (it had just ended, mostly).
   public internal(set) var commandsIgnored = 0
 

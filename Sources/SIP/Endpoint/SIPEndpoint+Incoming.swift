@@ -50,7 +50,7 @@ extension SIPEndpoint {
         SIPCallHandle(value: id),
         SIPIncomingCall(
           request: request, peer: peer, requestURI: uri, from: request.from, to: request.to, offer: offer,
-          replaces: replaced.map { SIPCallHandle(value: $0) })))
+          replaces: replaced.map { SIPCallHandle(value: $0) }, user: servers[server]?.user)))
   }
 
   /// 8.2.3: a session body must be one that we can read.

@@ -34,6 +34,7 @@ extension SIPEndpoint {
   }
 
   private mutating func handleNew(_ request: SIPMessage, _ key: SIPServerKey, from peer: SIPPeer, at now: Instant) {
+    guard case .admitted(let user) = admit(request, from: peer, at: now) else { return }
     guard servers.count + clients.count < configuration.limits.transactions else {
       counters.overloaded += 1
       respondStateless(to: request, from: peer, status: 503, headers: [retryAfter])
@@ -44,6 +45,7 @@ extension SIPEndpoint {
       ? "\(request.from.tag ?? "")\n\(request.callID)\n\(request.cseq.number)\n\(request.method)" : nil
     let isMerged = mergeKey.map { merges[$0] != nil } ?? false
     let id = makeServer(request, key, mergeKey: isMerged ? nil : mergeKey, from: peer)
+    servers[id]?.user = user
     if isMerged {
       counters.merged += 1
       respond(id, status: 482, at: now)
@@ -76,6 +78,8 @@ extension SIPEndpoint {
       respond(id, status: 416, at: now)
       return false
     }
+    // What the owner serves, it checks itself.
+    if request.to.tag == nil, configuration.servedMethods.contains(request.method) { return true }
     let required = request.values(.require).filter { option in
       !options.contains { equalsIgnoringCase($0, option) }
     }
@@ -109,6 +113,7 @@ extension SIPEndpoint {
     guard arrives(id, request, at: now) else { return }
     switch request.method {
     case .invite: offered(id, request, from: peer, at: now)
+    case let method where configuration.servedMethods.contains(method): serve(id, request, from: peer, at: now)
     case .options:
       if isDraining {
         counters.overloaded += 1
@@ -130,6 +135,10 @@ extension SIPEndpoint {
   ) {
     let invite = serverIDs[SIPServerKey(request, via: via, method: .invite)]
     guard let invite, let tag = servers[invite]?.toTag else {
+      guard !isUnwelcome(request, from: peer) else {
+        counters.unwanted += 1
+        return
+      }
       respondStateless(to: request, from: peer, status: 481)
       return
     }
@@ -165,6 +174,11 @@ extension SIPEndpoint {
   }
 
   mutating func wakeServer(_ id: UInt64, at now: Instant) {
+    if let answerBy = servers[id]?.answerBy, now >= answerBy {
+      servers[id]?.answerBy = nil
+      respond(id, status: 500, at: now)
+      return
+    }
     guard let effects = servers[id]?.timeout(at: now), let server = servers[id] else { return }
     if effects.contains(.send) {
       counters.retransmissionsSent += 1
@@ -258,7 +272,8 @@ extension SIPEndpoint {
   }
 
   var allow: SIPHeaderField {
-    SIPHeaderField("Allow", SIPMethod.allowed.map(\.name).joined(separator: ", "))
+    let served = configuration.servedMethods.subtracting(SIPMethod.allowed).map(\.name).sorted()
+    return SIPHeaderField("Allow", (SIPMethod.allowed.map(\.name) + served).joined(separator: ", "))
   }
 
   var accept: SIPHeaderField { SIPHeaderField("Accept", configuration.acceptedBodies.joined(separator: ", ")) }

@@ -42,6 +42,8 @@ public struct SIPEndpoint: Sendable {
   var timers = SIPTimerQueue()
   /// The nonces that other sides have given us.
   var authentication = SIPClientAuthentication()
+  /// Checks the passwords of others.
+  var authenticator: SIPAuthenticator?
   /// What the function that is running has to hand out.
   var actions: [SIPAction] = []
 
@@ -54,6 +56,7 @@ public struct SIPEndpoint: Sendable {
     if configuration.reliability != .never { options.append("100rel") }
     self.options = options + ["replaces", "norefersub"]
     supported = self.options.joined(separator: ", ")
+    authenticator = configuration.authenticator
     tagSecret = self.random.next()
     screen = configuration.screen.map { SIPScreen($0) }
   }
@@ -192,7 +195,7 @@ public struct SIPEndpoint: Sendable {
     } catch {
       counters.malformed[error.reason, default: 0] += 1
       screen?.sawMalformed(from: peer, at: now)
-      guard case .answerable(let request, let status) = error.scope else { return }
+      guard case .answerable(let request, let status) = error.scope, !isUnwelcome(request, from: peer) else { return }
       let why = SIPHeaderField("Warning", "399 parley \"\(error.reason.rawValue)\"")
       respondStateless(to: request, from: peer, status: status, headers: [why])
     }

@@ -61,6 +61,11 @@ public enum SIPEvent: Sendable {
   case ended(SIPCallHandle, SIPEnd)
   /// The final response to a request outside a dialog.
   case response(SIPRequestHandle, SIPResponseOutcome)
+  /// A request outside of a dialog that the owner serves. Answer at once with
+  /// ``SIPEndpoint/respond(to:status:reason:headers:body:at:)``.
+  case request(SIPServedHandle, SIPServedRequest)
+  /// Somebody showed a wrong password.
+  case authenticationFailed(SIPAuthenticationFailure)
 }
 
 /// A call that somebody offers us.
@@ -76,6 +81,8 @@ public struct SIPIncomingCall: Sendable {
   public let offer: SIPBody?
   /// The call whose place it takes (RFC 3891). The endpoint hangs that one up when this one is answered.
   public let replaces: SIPCallHandle?
+  /// Whose password it showed; nil where none was asked for.
+  public var user: String?
 }
 
 /// A provisional response to our invite.
