@@ -111,6 +111,7 @@ public struct SIPMessage: Sendable {
     let own: Set<SIPHeaderName> = [
       .callID, .contact, .contentLength, .contentType, .cseq, .from, .maxForwards, .recordRoute, .route, .to, .via,
       .allow, .supported, .require, .proxyRequire, .accept,
+      .authorization, .proxyAuthorization, .wwwAuthenticate, .proxyAuthenticate,
     ]
     return fields.compactMap {
       own.contains($0.id) ? nil : SIPHeaderField($0.id == .other ? text($0.name.range) : $0.id.text, value($0))
