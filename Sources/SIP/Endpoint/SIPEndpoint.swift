@@ -39,7 +39,7 @@ public struct SIPEndpoint: Sendable {
   var flows: [UInt64: Flow] = [:]
   /// Peers that refused TCP, and until when it is not tried again.
   var streamRefusals: [SIPHostPort: Instant] = [:]
-  var timers = SIPTimerQueue()
+  var timers = SIPTimerQueue<SIPTimerKey>()
   /// The nonces that other sides have given us.
   var authentication = SIPClientAuthentication()
   /// Checks the passwords of others.

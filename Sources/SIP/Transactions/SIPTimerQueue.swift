@@ -7,12 +7,12 @@ enum SIPTimerKey: Hashable, Sendable {
 
 /// A heap of wake-ups. Nothing is ever removed from the middle: whoever is woken too early puts itself back (lazy re-arm),
 /// so a timer that moves later, as nearly all do, costs nothing.
-struct SIPTimerQueue: Sendable {
-  private var heap: [(at: Instant, key: SIPTimerKey)] = []
+struct SIPTimerQueue<Key: Sendable>: Sendable {
+  private var heap: [(at: Instant, key: Key)] = []
 
-  var first: (at: Instant, key: SIPTimerKey)? { heap.first }
+  var first: (at: Instant, key: Key)? { heap.first }
 
-  mutating func insert(_ key: SIPTimerKey, at: Instant) {
+  mutating func insert(_ key: Key, at: Instant) {
     heap.append((at, key))
     var child = heap.count - 1
     while child > 0 {
