@@ -117,6 +117,15 @@ func makeAuthenticator(_ change: (inout SIPAuthenticator.Options) -> Void = { _ 
     #expect(bob.receive(datagram: bye, from: alicePeer, at: ms(3)).statuses == [200])
   }
 
+  @Test mutating func aCopyOverAnotherPathIsMergedAndNoReplay() throws {
+    let invite = send("INVITE", try digest(try challenged(), "INVITE"))
+    #expect(invite.statuses == [100])
+    let line = try #require(invite.incoming?.1.request.first("Authorization"))
+    let copy = Script(
+      callID: "c\(sequence)", branch: "z9hG4bK-copy", sequence: sequence, extra: "Authorization: \(line)\n")
+    #expect(bob.receive(datagram: copy.request("INVITE"), from: alicePeer, at: ms(5)).statuses == [482])
+  }
+
   @Test mutating func aCancelIsNotAsked() throws {
     _ = send("INVITE", try digest(try challenged(), "INVITE"))
     let cancel = Script(callID: "c\(sequence)", branch: "z9hG4bK-\(sequence)", sequence: sequence).request("CANCEL")

@@ -34,16 +34,21 @@ extension SIPEndpoint {
   }
 
   private mutating func handleNew(_ request: SIPMessage, _ key: SIPServerKey, from peer: SIPPeer, at now: Instant) {
-    guard case .admitted(let user) = admit(request, from: peer, at: now) else { return }
+    let mergeKey =
+      request.to.tag == nil
+      ? "\(request.from.tag ?? "")\n\(request.callID)\n\(request.cseq.number)\n\(request.method)" : nil
+    let isMerged = mergeKey.map { merges[$0] != nil } ?? false
+    var user: String?
+    if !isMerged {
+      // The copy that came first has used the credentials up.
+      guard case .admitted(let name) = admit(request, from: peer, at: now) else { return }
+      user = name
+    }
     guard servers.count + clients.count < configuration.limits.transactions else {
       counters.overloaded += 1
       respondStateless(to: request, from: peer, status: 503, headers: [retryAfter])
       return
     }
-    let mergeKey =
-      request.to.tag == nil
-      ? "\(request.from.tag ?? "")\n\(request.callID)\n\(request.cseq.number)\n\(request.method)" : nil
-    let isMerged = mergeKey.map { merges[$0] != nil } ?? false
     let id = makeServer(request, key, mergeKey: isMerged ? nil : mergeKey, from: peer)
     servers[id]?.user = user
     if isMerged {
