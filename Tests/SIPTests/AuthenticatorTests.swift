@@ -214,6 +214,27 @@ func makeAuthenticator(_ change: (inout SIPAuthenticator.Options) -> Void = { _ 
     #expect(send("INVITE", try digest(try challenged(at: 183_000), "INVITE"), at: 183_000).statuses == [100])
   }
 
+  @Test mutating func anUnknownUserHasNoPassword() throws {
+    for password in ["", "secret"] {
+      let tried = send("OPTIONS", try digest(try challenged("OPTIONS"), "OPTIONS", user: "mallory", password: password))
+      #expect(tried.statuses == [401])
+      #expect(tried.names == ["wrong password of mallory"])
+    }
+  }
+
+  @Test mutating func whomWeCallMayAnswerAndHangUp() throws {
+    let peer = SIPPeer(.udp, host: "198.51.100.3", port: 5_060)
+    let target = try #require(SIPURI("sip:x@198.51.100.3"))
+    let placed = bob.invite(
+      SIPInvite(target: target, from: SIPNameAddress(uri: target), peer: peer, body: .sdp("offer")), at: .zero)
+    let invite = try #require(placed.1.sent.first)
+    _ = bob.receive(datagram: reply(invite, 200, body: "answer"), from: peer, at: ms(10))
+    let bye = Script(callID: invite.callID, fromTag: "bob-tag", toTag: invite.from.tag, branch: "z9hG4bK-y")
+    let ended = bob.receive(datagram: bye.request("BYE"), from: peer, at: ms(20))
+    #expect(ended.statuses == [200])
+    #expect(ended.names == ["ended remote_hangup 0"])
+  }
+
   @Test mutating func unknownUsersCountForTheirSource() throws {
     for i in 0..<50 {
       let tried = send("REGISTER", try digest(try challenged("REGISTER"), "REGISTER", user: "u\(i)", password: "x"))
