@@ -95,6 +95,20 @@ import Testing
     #expect(next.first?[.authorization] == nil)
   }
 
+  /// A callee whose Contact we send to must not get digests for a realm of its choice: it could try passwords on them.
+  @Test(arguments: [nil, "r"] as [String?])
+  mutating func withinACallOnlyKnownRealmsAreAnswered(_ realm: String?) throws {
+    let mine = [SIPCredentials(user: "alice", password: "secret", realm: realm)]
+    let (handle, actions) = alice.invite(try call(mine), at: .zero)
+    let refusal = reply(try first(actions), 401, extra: challenge("n1"))
+    let second = try #require(receive(refusal, 10).sent.last)
+    _ = receive(reply(second, 200, body: "answer"), 20)
+    let bye = try #require(alice.hangup(handle, at: ms(30)).sent.first)
+    let end = receive(reply(bye, 401, extra: challenge("x", realm: "evil")), 40)
+    #expect(end.sent.isEmpty)
+    #expect(end.names == ["ended local_hangup 401"])
+  }
+
   @Test mutating func aServerThatAlwaysSaysStaleIsGivenUp() throws {
     let (_, actions) = alice.invite(try call(credentials), at: .zero)
     var last = try #require(actions.sent.first)

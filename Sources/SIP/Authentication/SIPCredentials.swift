@@ -3,7 +3,9 @@ import Base
 /// A user that the other side knows: answers its challenges (RFC 3261 22.2).
 public struct SIPCredentials: Sendable, CustomStringConvertible {
   public let user: String
-  /// The realm that they are for; nil for whichever asks.
+  /// The realm that they are for. nil for whichever asks: only where nobody but the server itself can ask, because a digest for
+  /// a realm of somebody's choice lets that one try passwords at leisure. A trunk that passes on its callees' challenges should
+  /// have its realm named. Within a call nil means the realms that asked when it was placed.
   public let realm: String?
   private let key: @Sendable (_ realm: String, SIPDigestAlgorithm) -> SIPDigestKey?
 
@@ -69,17 +71,22 @@ struct SIPClientAuthentication: Sendable {
   private var nonces = SIPBoundedTable<Server, [Nonce]>(limit: serverLimit)
 
   /// Takes the challenges of a 401 or 407.
+  /// - Parameter isTrusted: whether a realm gets credentials that name none.
   /// - Returns: whether another attempt is worth while: something can be answered that this request has not answered yet, or
   ///   its nonce had only expired.
   mutating func learn(
-    _ response: SIPMessage, from peer: SIPPeer, _ attempt: inout Attempt, random: inout SeededRandom
+    _ response: SIPMessage, from peer: SIPPeer, _ attempt: inout Attempt, isTrusted: (String) -> Bool,
+    random: inout SeededRandom
   ) -> Bool {
     attempt.count += 1
     guard attempt.count <= Self.attemptLimit else { return false }
     var isWorthwhile = false
     for (challenger, challenge) in response.challenges {
       let space = Space(challenger: challenger, realm: challenge.realm)
-      guard let credentials = attempt.credentials.first(where: { $0.key(for: challenge) != nil }) else { continue }
+      let fitting = attempt.credentials.first {
+        ($0.realm != nil || isTrusted(challenge.realm)) && $0.key(for: challenge) != nil
+      }
+      guard let credentials = fitting else { continue }
       let server = Server(address: SIPHostPort(host: peer.host, port: peer.port), user: credentials.user)
       var known = nonces[server] ?? []
       known.removeAll { $0.space == space }

@@ -149,6 +149,8 @@ struct SIPCall: Sendable {
   var isAdopted = false
   /// What the other side's challenges are answered with.
   var credentials: [SIPCredentials] = []
+  /// Who asked for them when the call was placed.
+  var realms: Set<String> = []
   var phase: Phase
   var armed: Instant?
 

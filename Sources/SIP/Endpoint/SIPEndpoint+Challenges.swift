@@ -3,7 +3,7 @@ import Base
 /// Our requests and the credentials that other sides ask for (RFC 3261 22.2 and 22.3).
 extension SIPEndpoint {
   /// Lets a call answer challenges from now on: an incoming one, or one that was adopted. A call of ours has its credentials
-  /// from ``SIPInvite``.
+  /// from ``SIPInvite``. They should name their realm: see ``SIPCredentials/realm``.
   public mutating func setCredentials(_ credentials: [SIPCredentials], for call: SIPCallHandle) {
     calls[call.value]?.credentials = credentials
   }
@@ -31,9 +31,15 @@ extension SIPEndpoint {
   ) -> Bool {
     guard response.status == 401 || response.status == 407, var attempt = client.attempt, client.abandonAt == nil,
       isAwaited(client.user, id: id),
-      authentication.learn(response, from: client.peer, &attempt, random: &random),
       let request = try? SIPMessage.parse(client.request, limits: configuration.limits)
     else { return false }
+    let call = client.user.call
+    let realms = call.flatMap { calls[$0]?.realms } ?? []
+    let isWithinDialog = request.to.tag != nil
+    let isWorthwhile = authentication.learn(
+      response, from: client.peer, &attempt, isTrusted: { !isWithinDialog || realms.contains($0) }, random: &random)
+    guard isWorthwhile else { return false }
+    if let call, !isWithinDialog { calls[call]?.realms.formUnion(attempt.answered.map(\.realm)) }
     let branch = makeBranch()
     let via = via(client.peer, branch)
     let sequence = nextSequence(request)
