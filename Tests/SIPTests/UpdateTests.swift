@@ -174,6 +174,26 @@ import Testing
     #expect(answered.statuses == [200])
   }
 
+  @Test mutating func earlyGlareIsTriedAgainEvenAcrossTheAnswer() throws {
+    let (call, next) = try early()
+    let ours = try #require(bob.update(call, body: .sdp("ours"), at: ms(10)).sent.first)
+    #expect(receive(reply(ours, 491, contact: nil), 20).isEmpty)
+    let deadline = try #require(bob.deadline)
+    #expect(deadline <= ms(2_020))
+    let again = try #require(bob.timeout(at: deadline).sent.first)
+    #expect(again.method == .update)
+    #expect(again.body == .sdp("ours"))
+    #expect(receive(reply(again, 491, contact: nil), 2_030).isEmpty)
+    let accepted = try #require(bob.answer(call, body: nil, at: ms(2_030)).sent.first)
+    #expect(accepted.status == 200)
+    let ack = next.with { $0.sequence = 1 }
+    _ = receive(ack.request("ACK"), 2_031)
+    var late: [SIPAction] = []
+    while let deadline = bob.deadline, deadline <= ms(6_000) { late += bob.timeout(at: deadline) }
+    #expect(late.methods.first == "UPDATE")
+    #expect(late.sent.first?.body == .sdp("ours"))
+  }
+
   @Test mutating func theCallersUpdateWaitsForItsPrack() throws {
     let target = try #require(SIPURI("sip:bob@192.0.2.20"))
     let (call, actions) = alice.invite(

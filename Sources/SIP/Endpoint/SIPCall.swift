@@ -169,9 +169,13 @@ struct SIPCall: Sendable {
       if offered.refresh != nil { consider(offered.refreshAt) }
       consider(offered.reliable.map { min($0.resendAt, $0.until) })
       consider(offered.early.remoteChange?.until)
+      if offered.reliable == nil, offered.answer == nil { consider(offered.early.retryAt) }
     case .calling(let calling):
       consider(calling.limitAt)
-      for fork in calling.forks.values { consider(fork.remoteChange?.until) }
+      for fork in calling.forks.values {
+        consider(fork.remoteChange?.until)
+        consider(fork.retryAt)
+      }
     case .ending: break
     case .established(let call):
       consider(call.unacknowledged.map { min($0.resendAt, $0.until) })

@@ -22,9 +22,13 @@ struct SIPEarly: Sendable {
   var lastRSeq: UInt32?
   /// That of one with an offer, whose PRACK waits for our answer.
   var owedRSeq: UInt32?
-  /// Our PRACK on its way: nothing may overtake it, and this offer waits for it.
+  /// Our PRACK on its way: nothing may overtake it.
   var pracking: UInt64?
-  var queued: SIPBody?
+  /// Our UPDATE that waits for that, or until this moment (glare).
+  var queued: (body: SIPBody, attempts: Int, at: Instant)?
+
+  /// When the queued UPDATE may go out.
+  var retryAt: Instant? { pracking == nil && localChange == nil && remoteChange == nil ? queued?.at : nil }
 
   init(dialog: SIPDialog, exchange: SIPExchange) {
     self.dialog = dialog

@@ -69,10 +69,10 @@ extension SIPEndpoint {
     }
     guard var early = ready, !isAnswering(id) else { return ignored() }
     if early.pracking != nil {
-      early.queued = body
+      early.queued = (body, 0, now)
       setEarly(id, early)
     } else {
-      startEarlyUpdate(id, early.dialog.remoteTag, body: body, at: now)
+      startEarlyUpdate(id, early.dialog.remoteTag, body: body, attempts: 0, at: now)
     }
     return flush()
   }
@@ -83,18 +83,25 @@ extension SIPEndpoint {
     return offered.reliable != nil || offered.answer != nil
   }
 
-  mutating func startEarlyUpdate(_ id: UInt64, _ tag: String, body: SIPBody, at now: Instant) {
-    guard var early = earlyDialogs(id).first(where: { $0.dialog.remoteTag == tag }), early.localChange == nil,
-      early.remoteChange == nil
-    else {
-      emit(.reinviteFailed(SIPCallHandle(value: id), status: 491, reason: defaultReason(491)))
-      return
+  /// Sends the UPDATEs that have waited for a PRACK or for glare to pass.
+  mutating func startQueuedUpdates(_ id: UInt64, at now: Instant) {
+    guard !isAnswering(id) else { return }
+    for early in earlyDialogs(id) {
+      guard let queued = early.queued, let at = early.retryAt, at <= now else { continue }
+      startEarlyUpdate(id, early.dialog.remoteTag, body: queued.body, attempts: queued.attempts, at: now)
     }
+  }
+
+  private mutating func startEarlyUpdate(
+    _ id: UInt64, _ tag: String, body: SIPBody, attempts: Int, at now: Instant
+  ) {
+    guard var early = earlyDialogs(id).first(where: { $0.dialog.remoteTag == tag }) else { return }
+    early.queued = nil
     early.dialog.localSequence += 1
     let (bytes, branch) = makeUpdate(within: early.dialog, timer: nil, minSE: nil, body: body)
     let client = makeClient(.update, branch, bytes, to: early.dialog.peer, user: .change(id), template: nil, at: now)
     early.localChange = .init(
-      client: client, method: .update, body: body, attempts: 0, until: now + configuration.timers.transaction)
+      client: client, method: .update, body: body, attempts: attempts, until: now + configuration.timers.transaction)
     if case .calling(let calling) = calls[id]?.phase {
       clients[calling.client]?.sequences[tag] = early.dialog.localSequence
     }
@@ -115,12 +122,19 @@ extension SIPEndpoint {
       early.remoteBody = message.body
       setEarly(id, early)
       emit(.reinviteAnswered(call, body: message.body, needsAnswer: false))
+    } else if status == 491, change.attempts < Self.earlyAttempts, early.queued == nil, let body = change.body {
+      early.queued = (body, change.attempts + 1, now + glareWait(isOurs: calls[id]?.isOurs == true))
+      setEarly(id, early)
+      rearm(.call(id))
     } else {
       setEarly(id, early)
       emit(.reinviteFailed(call, status: status, reason: message?.reason ?? defaultReason(status)))
     }
     sendAnswer(id, at: now)
   }
+
+  /// How often glare is tried again.
+  private static let earlyAttempts = 5
 
   // MARK: Early dialogs
 

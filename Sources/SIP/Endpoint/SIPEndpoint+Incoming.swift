@@ -114,6 +114,9 @@ extension SIPEndpoint {
     established.unacknowledged = unacknowledged
     established.localBody = isExchanged ? offered.early.localBody : body
     established.timer = timer
+    established.queued = offered.early.queued.map {
+      .init(method: .update, body: $0.body, attempts: $0.attempts, at: $0.at)
+    }
     calls[id]?.phase = .established(established)
     rearm(.call(id))
     tellDialog(id)
@@ -216,6 +219,7 @@ extension SIPEndpoint {
       offered.refreshAt = now + configuration.timers.provisionalRefresh
     }
     calls[id]?.phase = .offered(offered)
+    startQueuedUpdates(id, at: now)
     sendAnswer(id, at: now)
   }
 

@@ -77,6 +77,7 @@ extension SIPEndpoint {
       calling.forks[tag]?.remoteChange = nil
     }
     calls[id]?.phase = .calling(calling)
+    startQueuedUpdates(id, at: now)
     guard now >= calling.limitAt else { return }
     guard let cause = calling.withdrawn else {
       withdraw(id, cause: .timeout, at: now)
@@ -130,7 +131,9 @@ extension SIPEndpoint {
     established.localBody = isEarly ? early?.localBody : calling.invite.body
     established.remoteChange = early?.remoteChange
     established.localChange = early?.localChange
-    established.queued = early?.queued.map { .init(method: .update, body: $0, attempts: 0, at: now) }
+    established.queued = early?.queued.map {
+      .init(method: .update, body: $0.body, attempts: $0.attempts, at: $0.at)
+    }
     established.timer = timer(from: response, at: now)
     if calling.withdrawn == nil, offer != nil {
       established.owed = .init(

@@ -199,9 +199,8 @@ extension SIPEndpoint {
       let tag = calling.forks.first(where: { $0.value.pracking == client })?.key
     else { return }
     calling.forks[tag]?.pracking = nil
-    let queued = calling.forks[tag]?.queued
-    calling.forks[tag]?.queued = nil
     calls[id]?.phase = .calling(calling)
-    if let queued { startEarlyUpdate(id, tag, body: queued, at: now) }
+    startQueuedUpdates(id, at: now)
+    rearm(.call(id))
   }
 }
