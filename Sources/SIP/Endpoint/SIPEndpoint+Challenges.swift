@@ -33,7 +33,7 @@ extension SIPEndpoint {
       isAwaited(client.user, id: id),
       let request = try? SIPMessage.parse(client.request, limits: configuration.limits)
     else { return false }
-    let call = client.user.call
+    let call = call(of: client.user)
     let realms = call.flatMap { calls[$0]?.realms } ?? []
     let isWithinDialog = request.to.tag != nil
     let isWorthwhile = authentication.learn(
@@ -66,6 +66,11 @@ extension SIPEndpoint {
     return true
   }
 
+  /// The call whose credentials a request has.
+  func call(of user: SIPClientTransaction.User) -> UInt64? {
+    user.call ?? user.referral.flatMap { referrals[$0]?.call }
+  }
+
   /// Whether the owner still wants an answer.
   private func isAwaited(_ user: SIPClientTransaction.User, id: UInt64) -> Bool {
     switch user {
@@ -73,7 +78,9 @@ extension SIPEndpoint {
       guard case .calling(let calling) = calls[call]?.phase else { return false }
       return calling.withdrawn == nil && calling.client == id
     case .change(let call):
-      guard case .established(let established) = calls[call]?.phase else { return false }
+      guard case .established(let established) = calls[call]?.phase else {
+        return earlyDialogs(call).contains { $0.localChange?.client == id }
+      }
       return established.localChange?.client == id
     default: return true
     }
@@ -104,13 +111,15 @@ extension SIPEndpoint {
       dialog.localSequence = max(dialog.localSequence + 1, next)
       calls[id]?.phase = .ending(dialog, cause)
       return dialog.localSequence
-    case .calling(var calling):
-      guard let tag = request.to.tag, var dialog = calling.forks[tag] else { return next }
-      dialog.localSequence = max(dialog.localSequence + 1, next)
-      calling.forks[tag] = dialog
-      calls[id]?.phase = .calling(calling)
-      return dialog.localSequence
-    case .offered, nil: return next
+    case .calling, .offered:
+      guard var early = earlyDialogs(id).first(where: { $0.dialog.remoteTag == request.to.tag }) else { return next }
+      early.dialog.localSequence = max(early.dialog.localSequence + 1, next)
+      setEarly(id, early)
+      if case .calling(let calling) = calls[id]?.phase {
+        clients[calling.client]?.sequences[early.dialog.remoteTag] = early.dialog.localSequence
+      }
+      return early.dialog.localSequence
+    case nil: return next
     }
   }
 }

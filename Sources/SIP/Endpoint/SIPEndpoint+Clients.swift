@@ -125,7 +125,7 @@ extension SIPEndpoint {
     template: SIPInviteTemplate?, credentials: [SIPCredentials]? = nil, at now: Instant
   ) -> UInt64 {
     let id = makeID()
-    let credentials = credentials ?? user.call.flatMap { calls[$0]?.credentials } ?? []
+    let credentials = credentials ?? call(of: user).flatMap { calls[$0]?.credentials } ?? []
     guard !credentials.isEmpty, configuration.digest != nil else {
       startClient(id, method, branch, bytes, to: peer, user: user, template: template, attempt: nil, at: now)
       return id

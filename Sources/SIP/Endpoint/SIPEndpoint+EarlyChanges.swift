@@ -138,7 +138,7 @@ extension SIPEndpoint {
 
   // MARK: Early dialogs
 
-  private func earlyDialogs(_ id: UInt64) -> [SIPEarly] {
+  func earlyDialogs(_ id: UInt64) -> [SIPEarly] {
     switch calls[id]?.phase {
     case .offered(let offered): [offered.early]
     case .calling(let calling): calling.forks.values.sorted { $0.dialog.remoteTag < $1.dialog.remoteTag }
@@ -146,7 +146,7 @@ extension SIPEndpoint {
     }
   }
 
-  private mutating func setEarly(_ id: UInt64, _ early: SIPEarly) {
+  mutating func setEarly(_ id: UInt64, _ early: SIPEarly) {
     switch calls[id]?.phase {
     case .offered(var offered):
       offered.early = early
