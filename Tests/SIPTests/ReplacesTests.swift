@@ -180,14 +180,6 @@ import Testing
     #expect(cancelled?.reasons.first?.text == "Call completed elsewhere")
   }
 
-  @Test(arguments: ["INVITE", "OPTIONS", "REGISTER", "INFO", "REFER"])
-  func nothingGoesFurtherThanItMay(_ method: String) {
-    var endpoint = makeEndpoint()
-    let request = text(Script().request(method)).replacing("Max-Forwards: 70", with: "Max-Forwards: 0")
-    let expected = method == "REGISTER" ? [405] : [483]
-    #expect(endpoint.receive(datagram: Array(request.utf8), from: alicePeer, at: .zero).statuses == expected)
-  }
-
   @Test func aHangUpIsTakenHoweverFarItCame() throws {
     var call = try CallFixture.incoming()
     let bye = text(call.next("BYE")).replacing("Max-Forwards: 70", with: "Max-Forwards: 0")

@@ -26,16 +26,9 @@ extension SIPEndpoint {
     }
   }
 
-  /// Whether a request outside a dialog has come here on a way that may lead to a new call: not after its last hop, and not
-  /// in a circle. (Within a dialog neither does harm, and a BYE that is refused would.)
+  /// Whether a request outside a dialog has not come here in a circle. (Within a dialog that does no harm, and a BYE that is
+  /// refused would.) Max-Forwards is for those who forward: its 0 is no reason to refuse (RFC 4475 3.3.11).
   mutating func arrives(_ server: UInt64, _ request: SIPMessage, at now: Instant) -> Bool {
-    if let line = request[.maxForwards] {
-      var scanner = SIPScanner(line)
-      if scanner.number(upTo: 255) == 0 {
-        respond(server, status: 483, at: now)
-        return false
-      }
-    }
     // 16.3: a branch of ours that still lives is in it, so it is our own request that has come back.
     let branches = [request.topVia?.branch] + request.values(.via).dropFirst().map { SIPVia($0)?.branch }
     let isOurs = branches.contains { branch in

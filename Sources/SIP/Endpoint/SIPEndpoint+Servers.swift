@@ -124,9 +124,11 @@ extension SIPEndpoint {
         counters.overloaded += 1
         respond(id, status: 503, headers: [retryAfter], at: now)
       } else {
-        // A body only for who asks for one: a forged sender shall not get much more than it was made to ask for.
-        let body = request[.accept] != nil && acceptsDescriptions(request) ? configuration.optionsBody : nil
-        respond(id, status: 200, headers: capabilities, body: body, at: now)
+        // All of it only for who asks as 11.1 wants it: a forged sender shall not get much more than it was made to ask for.
+        let isAsked = request[.accept] != nil
+        respond(
+          id, status: 200, headers: isAsked ? capabilities : [allow],
+          body: isAsked && acceptsDescriptions(request) ? configuration.optionsBody : nil, at: now)
       }
     case .bye, .info, .prack, .update, .notify: respond(id, status: 481, at: now)
     // Whoever may transfer calls does so within one.
