@@ -99,7 +99,9 @@ let package = Package(
 
     // Services, one per role; none knows another.
     room("MediaIO", ["Base"] + nio),
-    room("MediaGateway", ["SIP", "SDP", "RTP", "Audio", "MediaIO"] + shared + nio),
+    room(
+      "MediaGateway",
+      ["SIP", "SDP", "RTP", "Audio", "MediaIO", .product(name: "NIOSSL", package: "swift-nio-ssl")] + shared + nio),
     room("SpeechGateway", ["Audio", "Turns", "CPocketSphinx", "CFlite"] + shared + nio),
     room(
       "ConversationRuntime",
@@ -177,7 +179,10 @@ let package = Package(
         + nio),
     tests(
       "MediaGatewayTests",
-      ["MediaGateway", "MediaIO", "CallLink", "TestKit", "Base", "SIP", "SDP", "RTP", "Audio", logging] + nio),
+      [
+        "MediaGateway", "MediaIO", "CallLink", "TestKit", "ScriptedServers", "Base", "SIP", "SDP", "RTP", "Audio",
+        logging, .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      ] + nio),
     tests("SpeechGatewayTests", ["SpeechGateway", "CallLink", "Audio", "Storage", "TestKit"]),
     tests(
       "ConversationRuntimeTests", ["ConversationRuntime", "Dialogs", "Outbound", "ScriptedServers"] + shared + nio),

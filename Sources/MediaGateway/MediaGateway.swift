@@ -62,7 +62,8 @@ public final class MediaGateway: Sendable {
     let signalling = SignallingMailbox(eventLoop: group.next())
     let context = MediaCall.Context(
       configuration: configuration, speech: speech, signalling: signalling, ports: NIOLockedValueBox(ports),
-      metrics: metrics, logger: logger)
+      metrics: metrics, logger: logger,
+      certificates: try configuration.sipCertificates.map { try SIPCertificates($0, logger: logger) })
     let loops = group.makeIterator().map {
       NIOLoopBoundBox<MediaLoop?>.makeEmptyBox(valueType: MediaLoop.self, eventLoop: $0)
     }
@@ -89,6 +90,13 @@ public final class MediaGateway: Sendable {
       await close(signalling)
       throw error
     }
+  }
+
+  /// Reads the certificates of SIP over TLS again where their files have changed: new connections use them, those that are
+  /// open go on. Done every ``SIPCertificates/interval`` by itself.
+  public func reloadCertificates() async {
+    guard let certificates = running?.context.certificates else { return }
+    await certificates.reload()
   }
 
   /// Where SIP listens since ``start()``, with the ports that the system chose for port 0.
@@ -186,7 +194,13 @@ extension MediaGatewayConfiguration {
       throw bad("media.advertised_address \"\(advertisedAddress)\" is no numeric IP address; use one, or auto")
     }
     guard (0...65_535).contains(sipPort) else { throw bad("media.sip_port \(sipPort) is no port (0 to 65535)") }
-    guard !sipTransports.isEmpty else { throw bad("media.sip_transport names no transport; use udp, tcp, or both") }
+    guard !sipTransports.isEmpty else { throw bad("media.sip_transport names no transport; use udp, tcp or tls") }
+    guard (0...65_535).contains(sipTLSPort) else {
+      throw bad("media.sip_tls_port \(sipTLSPort) is no port (0 to 65535)")
+    }
+    guard !sipTransports.contains(.tls) || sipCertificates != nil else {
+      throw bad("media.sip_transport names tls, which needs media.sip_tls_cert and media.sip_tls_key")
+    }
     guard !codecs.isEmpty else { throw bad("media.codecs names no codec that is built in; use g711-ulaw or g711-alaw") }
     guard (1024...65_535).contains(rtpPorts.lowerBound), rtpPorts.upperBound <= 65_535 else {
       throw bad(

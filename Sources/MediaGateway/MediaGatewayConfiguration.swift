@@ -3,7 +3,7 @@ import Base
 /// What the media role is told at its start: the `media` section of the configuration file, checked and in its own types.
 public struct MediaGatewayConfiguration: Sendable {
   /// A transport that SIP is listened on (RFC 3261 section 18).
-  public enum SIPTransport: String, Sendable, CaseIterable { case udp, tcp }
+  public enum SIPTransport: String, Sendable, CaseIterable { case udp, tcp, tls }
 
   /// A codec by its name in `media.codecs`.
   public enum Codec: String, Sendable, CaseIterable { case g711ulaw = "g711-ulaw", g711alaw = "g711-alaw" }
@@ -14,6 +14,10 @@ public struct MediaGatewayConfiguration: Sendable {
   public var sipPort = 5060
   /// `media.sip_transport`.
   public var sipTransports: [SIPTransport] = [.udp, .tcp]
+  /// `media.sip_tls_port`; 0 asks the system for a free one.
+  public var sipTLSPort = 5061
+  /// Needed by ``SIPTransport/tls``.
+  public var sipCertificates: SIPCertificateFiles?
   /// `media.advertised_address`: what Contact and SDP carry. nil (`auto`): the local address that the peer is reached from.
   public var advertisedAddress: String?
   /// `media.rtp_port_range`; pairs of an even RTP and the odd RTCP port above it are taken from it.
@@ -56,6 +60,22 @@ public struct MediaGatewayConfiguration: Sendable {
   }
 
   public init() {}
+}
+
+/// PEM files that SIP over TLS is spoken with (RFC 3261 26.2.1, RFC 5922).
+public struct SIPCertificateFiles: Sendable, Hashable {
+  /// `media.sip_tls_cert`: the gateway's certificate and those between it and its root.
+  public var certificate: String
+  /// `media.sip_tls_key`: its private key, without a passphrase.
+  public var key: String
+  /// `media.sip_tls_client_ca`: the authorities that peers' certificates must come from; nil: peers need show none.
+  public var clientAuthorities: String?
+
+  public init(certificate: String, key: String, clientAuthorities: String? = nil) {
+    self.certificate = certificate
+    self.key = key
+    self.clientAuthorities = clientAuthorities
+  }
 }
 
 /// Why the media role could not start. The description is one sentence for a person.

@@ -20,13 +20,20 @@ public struct Configuration: Sendable, Hashable {
 /// `media`: SIP and RTP.
 public struct MediaSettings: Sendable, Hashable {
   /// A transport that SIP is listened on (RFC 3261 section 18).
-  public enum SIPTransport: String, Sendable, CaseIterable { case udp, tcp }
+  public enum SIPTransport: String, Sendable, CaseIterable { case udp, tcp, tls }
   /// An audio codec by its configuration name.
   public enum Codec: String, Sendable, CaseIterable { case g711ulaw = "g711-ulaw", g711alaw = "g711-alaw" }
 
   /// 0 asks the system for a free port.
   public var sipPort = 5060
   public var sipTransport: [SIPTransport] = [.udp, .tcp]
+  /// 0 asks the system for a free port.
+  public var sipTLSPort = 5061
+  /// PEM files: the certificate with those between it and its root, and its key.
+  public var sipTLSCert = ""
+  public var sipTLSKey = ""
+  /// PEM file of the authorities that peers' certificates must come from; empty: peers need show none.
+  public var sipTLSClientCA = ""
   /// The address that SIP and RTP sockets bind: an IP address, `0.0.0.0` for every IPv4 interface.
   public var listenAddress = "0.0.0.0"
   /// What Contact and SDP carry; `auto`: the local address that the peer is reached from.

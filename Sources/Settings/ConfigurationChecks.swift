@@ -20,6 +20,14 @@ extension Decoding {
     if media.rtpPortRange.closedRange.contains(media.sipPort), media.sipTransport.contains(.udp) {
       together("media.sip_port \(media.sipPort) lies inside media.rtp_port_range \(media.rtpPortRange)")
     }
+    if media.sipTransport.contains(.tls) {
+      for (key, file) in [("sip_tls_cert", media.sipTLSCert), ("sip_tls_key", media.sipTLSKey)] where file.isEmpty {
+        together("media.sip_transport names tls, which needs media.\(key)")
+      }
+      if media.sipTransport.contains(.tcp), media.sipTLSPort == media.sipPort, media.sipPort != 0 {
+        together("media.sip_tls_port and media.sip_port are both \(media.sipPort)")
+      }
+    }
     if let problem = media.sliceProblem { together(problem) }
     for (name, service) in api.services.sorted(by: { $0.key < $1.key }) {
       if service.url.isEmpty {

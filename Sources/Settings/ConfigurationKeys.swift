@@ -21,11 +21,16 @@ enum ConfigurationKeys {
     .key("sip_port", \.sipPort, .port, "SIP over UDP and TCP; 0 lets the system choose."),
     .key(
       "sip_transport", \.sipTransport,
-      .list(of: .choice(later: ["tls"]), "`udp`, `tcp`, or a list of them", count: 1...2, distinct: true),
+      .list(of: .choice(), "`udp`, `tcp`, `tls`, or a list of them", count: 1...3, distinct: true),
       "What SIP is listened on."),
-    .later("sip_tls_port", 5061),
-    .later("sip_tls_cert", ""),
-    .later("sip_tls_key", ""),
+    .key("sip_tls_port", \.sipTLSPort, .port, "SIP over TLS; 0 lets the system choose."),
+    .key(
+      "sip_tls_cert", \.sipTLSCert, .text("path"),
+      "PEM file of the certificate for SIP over TLS and those between it and its root; read anew when it changes."),
+    .key("sip_tls_key", \.sipTLSKey, .text("path"), "PEM file of its private key, without a passphrase."),
+    .key(
+      "sip_tls_client_ca", \.sipTLSClientCA, .text("path"),
+      "PEM file of the authorities that the certificates of peers must come from; empty: peers need show none."),
     .key(
       "listen_address", \.listenAddress, ipAddress,
       "The address that SIP and RTP sockets bind; `0.0.0.0`: every IPv4 interface."),

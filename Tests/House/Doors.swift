@@ -33,7 +33,9 @@ import Testing
     ]),
     "Outbound": platform.union(nio).union(["Base", "Settings", "Logging", "AsyncHTTPClient", "NIOSSL", "Crypto"]),
     "MediaIO": platform.union(nio).union(["Base"]),
-    "MediaGateway": platform.union(nio).union(shared).union(["SIP", "SDP", "RTP", "Audio", "MediaIO", "Logging"]),
+    "MediaGateway": platform.union(nio).union(shared).union([
+      "SIP", "SDP", "RTP", "Audio", "MediaIO", "Logging", "NIOSSL",
+    ]),
     "SpeechGateway": platform.union(nio).union(shared).union(["Audio", "Turns", "CPocketSphinx", "CFlite", "Logging"]),
     "ConversationRuntime": platform.union(nio).union(shared).union([
       "Dialogs", "Outbound", "AsyncHTTPClient", "Logging",

@@ -6,6 +6,7 @@ import MediaIO
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
+import NIOSSL
 import RTP
 import SDP
 import SIP
@@ -32,13 +33,18 @@ final class Phone: Sendable {
   let events: AsyncStream<Event>
   private let box: NIOLoopBoundBox<Core?>
 
-  static func make(transport: SIPTransport = .udp, server: ListeningAddress) async throws -> Phone {
+  /// - Parameter tls: for ``SIPTransport/tls``; the gateway's certificate must be for its address.
+  static func make(
+    transport: SIPTransport = .udp, server: ListeningAddress, tls: TLSConfiguration? = nil
+  ) async throws -> Phone {
+    let tls = try tls.map { try NIOSSLContext(configuration: $0) }
     let loop = MultiThreadedEventLoopGroup.singleton.next()
     let (events, continuation) = AsyncStream.makeStream(of: Event.self)
     let phone = Phone(loop: loop, events: events)
     try await loop.flatSubmit {
       do {
-        let core = try Core(loop: loop, transport: transport, server: server, tell: { continuation.yield($0) })
+        let core = try Core(
+          loop: loop, transport: transport, server: server, tls: tls, tell: { continuation.yield($0) })
         phone.box.value = core
         return core.open()
       } catch {
@@ -174,6 +180,7 @@ final class Phone: Sendable {
     let transport: SIPTransport
     let server: ListeningAddress
     let tell: (Event) -> Void
+    private let tls: NIOSSLContext?
     let media: Media
     private let pacer: Pacer
     private var endpoint: SIPEndpoint
@@ -196,8 +203,11 @@ final class Phone: Sendable {
     /// What the phone wants its audio to be.
     private var direction = MediaDirection.sendrecv
 
-    init(loop: any EventLoop, transport: SIPTransport, server: ListeningAddress, tell: @escaping (Event) -> Void) throws
-    {
+    init(
+      loop: any EventLoop, transport: SIPTransport, server: ListeningAddress, tls: NIOSSLContext? = nil,
+      tell: @escaping (Event) -> Void
+    ) throws {
+      self.tls = tls
       self.loop = loop
       self.transport = transport
       self.server = server
@@ -217,9 +227,12 @@ final class Phone: Sendable {
               try channel.pipeline.syncOperations.addHandler(DatagramInput(me.value))
             }
           }.bind(host: "127.0.0.1", port: 0)
-        case .tcp:
+        case .tcp, .tls:
           ClientBootstrap(group: loop).channelInitializer { channel in
             channel.eventLoop.makeCompletedFuture {
+              if let tls = me.value.tls {
+                try channel.pipeline.syncOperations.addHandler(NIOSSLClientHandler(context: tls, serverHostname: nil))
+              }
               try channel.pipeline.syncOperations.addHandler(StreamInput(me.value))
             }
           }.connect(host: server.host, port: server.port)
@@ -236,7 +249,7 @@ final class Phone: Sendable {
     }
 
     private var peer: SIPPeer {
-      SIPPeer(transport, host: server.host, port: server.port, connection: transport == .tcp ? 1 : nil)
+      SIPPeer(transport, host: server.host, port: server.port, connection: transport.isReliable ? 1 : nil)
     }
 
     private func capabilities(codecs: [AudioCodec]? = nil) -> AudioCapabilities {
@@ -281,7 +294,7 @@ final class Phone: Sendable {
     private func write(_ bytes: [UInt8], to peer: SIPPeer) {
       guard let channel else { return }
       let buffer = ByteBuffer(bytes: bytes)
-      if transport == .tcp {
+      if transport.isReliable {
         channel.writeAndFlush(buffer, promise: nil)
       } else if let target = try? SocketAddress(ipAddress: peer.host, port: peer.port) {
         channel.writeAndFlush(AddressedEnvelope(remoteAddress: target, data: buffer), promise: nil)
@@ -299,11 +312,13 @@ final class Phone: Sendable {
       var peer = peer
       if let host = source?.ipAddress, let port = source?.port { (peer.host, peer.port) = (host, port) }
       feed {
-        self.transport == .tcp
+        self.transport.isReliable
           ? $0.receive(stream: bytes, from: peer, at: .monotonic())
           : $0.receive(datagram: bytes, from: peer, at: .monotonic())
       }
     }
+
+    fileprivate func connectionLost() { feed { $0.connectionClosed(1, at: .monotonic()) } }
 
     private func feed(_ body: (inout SIPEndpoint) -> [SIPAction]) {
       let actions = body(&endpoint)
@@ -401,5 +416,8 @@ final class Phone: Sendable {
     let core: Core
     init(_ core: Core) { self.core = core }
     func channelRead(context: ChannelHandlerContext, data: NIOAny) { core.received(unwrapInboundIn(data)) }
+    func channelInactive(context: ChannelHandlerContext) { core.connectionLost() }
+    // A handshake that fails closes the channel, which is what counts.
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
   }
 }

@@ -19,6 +19,8 @@ final class MediaCall {
     let ports: NIOLockedValueBox<RTPPortPool>
     let metrics: MediaMetrics
     let logger: Logger
+    /// For SIP over TLS; nil: it is not spoken.
+    var certificates: SIPCertificates?
 
     /// Where calls outlive this process.
     var kept: (any KeptMediaHop)? { speech as? any KeptMediaHop }

@@ -77,6 +77,7 @@ final class SignallingService {
   private var random = SeededRandom.fromSystem()
   private var armed: Instant?
   private var timer: NIOScheduledCallback?
+  private var watch: RepeatedTask?
   private var told: [SIPCounters.Outcome: Int] = [:]
   private var toldMalformed = 0
   private var isMetricsDue = false
@@ -102,17 +103,19 @@ final class SignallingService {
     let me = NIOLoopBound(self, eventLoop: eventLoop)
     let settings = context.configuration
     let sockets = SIPSockets(
-      loop: eventLoop,
+      loop: eventLoop, certificates: context.certificates,
       handler: SIPSockets.Handler(
         datagram: { bytes, peer in me.value.received(datagram: bytes, from: peer) },
-        stream: { bytes, peer, connection in me.value.received(stream: bytes, from: peer, connection) },
+        stream: { bytes, transport, peer, connection in
+          me.value.received(stream: bytes, transport, from: peer, connection)
+        },
         connectionClosed: { connection in me.value.feed { $0.connectionClosed(connection, at: $1) } },
         sendFailed: { peer in me.value.feed { $0.sendFailed(to: peer, at: $1) } },
         admits: { peer in me.value.admission.admits(peer) }))
     self.sockets = sockets
-    return sockets.open(host: settings.host, port: settings.sipPort, transports: settings.sipTransports).map {
-      me.value.opened()
-    }
+    return sockets.open(
+      host: settings.host, port: settings.sipPort, tlsPort: settings.sipTLSPort, transports: settings.sipTransports
+    ).map { me.value.opened() }
   }
 
   private func opened() -> [ListeningAddress] {
@@ -132,11 +135,28 @@ final class SignallingService {
     for transport in settings.sipTransports {
       guard let bound = sockets.bound[transport] else { continue }
       let port = Int(bound.port)
-      configuration.localAddresses[transport == .udp ? .udp : .tcp] = SIPHostPort(host: general, port: port)
+      configuration.localAddresses[Self.spoken(transport)] = SIPHostPort(host: general, port: port)
       addresses.append(ListeningAddress(transport: transport, host: bound.host, port: port))
     }
     endpoint = SIPEndpoint(configuration: configuration, random: .fromSystem())
+    watchCertificates()
     return addresses
+  }
+
+  private static func spoken(_ transport: MediaGatewayConfiguration.SIPTransport) -> SIPTransport {
+    switch transport {
+    case .udp: .udp
+    case .tcp: .tcp
+    case .tls: .tls
+    }
+  }
+
+  private func watchCertificates() {
+    guard let certificates = context.certificates else { return }
+    let interval = SIPCertificates.interval
+    watch = eventLoop.scheduleRepeatedAsyncTask(initialDelay: interval, delay: interval) { [eventLoop] _ in
+      eventLoop.makeFutureWithTask { await certificates.reload() }
+    }
   }
 
   /// The address that a peer is told: the configured one, the bound one, or the one that it is reached from.
@@ -164,6 +184,7 @@ final class SignallingService {
   func close() -> EventLoopFuture<Void> {
     timer?.cancel()
     timer = nil
+    watch?.cancel()
     tellMetrics()
     for promise in emptied + idle { promise.succeed() }
     emptied = []
@@ -186,9 +207,11 @@ final class SignallingService {
     feed { $0.receive(datagram: bytes, from: SIPPeer(.udp, host: peer.host, port: Int(peer.port)), at: $1) }
   }
 
-  private func received(stream: ByteBuffer, from peer: PeerAddress, _ connection: UInt64) {
+  private func received(
+    stream: ByteBuffer, _ transport: SIPTransport, from peer: PeerAddress, _ connection: UInt64
+  ) {
     let bytes = Array(stream.readableBytesView)
-    let peer = SIPPeer(.tcp, host: peer.host, port: Int(peer.port), connection: connection)
+    let peer = SIPPeer(transport, host: peer.host, port: Int(peer.port), connection: connection)
     feed { $0.receive(stream: bytes, from: peer, at: $1) }
   }
 

@@ -149,10 +149,12 @@ struct Examination {
     let media = settings.media
     var findings: [Finding] = []
     for transport in media.sipTransport {
+      let isTLS = transport == .tls
       findings.append(
         await port(
-          "SIP \(transport.rawValue)", host: media.listenAddress, media.sipPort, isUDP: transport == .udp,
-          key: "media.sip_port (VG_MEDIA_SIP_PORT)"))
+          "SIP \(transport.rawValue)", host: media.listenAddress, isTLS ? media.sipTLSPort : media.sipPort,
+          isUDP: transport == .udp,
+          key: isTLS ? "media.sip_tls_port (VG_MEDIA_SIP_TLS_PORT)" : "media.sip_port (VG_MEDIA_SIP_PORT)"))
     }
     findings.append(
       await port(

@@ -15,6 +15,12 @@ extension MediaGatewayConfiguration {
     host = settings.listenAddress
     sipPort = settings.sipPort
     sipTransports = settings.sipTransport.compactMap { SIPTransport(rawValue: $0.rawValue) }
+    sipTLSPort = settings.sipTLSPort
+    if settings.sipTransport.contains(.tls) {
+      sipCertificates = SIPCertificateFiles(
+        certificate: settings.sipTLSCert, key: settings.sipTLSKey,
+        clientAuthorities: settings.sipTLSClientCA.isEmpty ? nil : settings.sipTLSClientCA)
+    }
     advertisedAddress = settings.advertisedAddress == "auto" ? nil : settings.advertisedAddress
     rtpPorts = settings.ownRTPPorts.closedRange
     rtpSymmetric = settings.rtpSymmetric

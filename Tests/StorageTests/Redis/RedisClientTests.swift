@@ -270,32 +270,3 @@ import Testing
     await client.close()
   }
 }
-
-/// A folder with an authority and a server's certificate that it has signed.
-struct TestAuthority {
-  let folder: String
-
-  /// - Parameter name: whom the certificate is for: `IP:127.0.0.1`, `DNS:redis.test`.
-  init(_ name: String) throws {
-    folder = NSTemporaryDirectory() + "parley-\(UUID().uuidString)"
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/bin/sh")
-    process.arguments = [
-      "-c",
-      """
-      set -e; mkdir -p "$1"; cd "$1"; key="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
-      openssl req -x509 $key -days 2 -subj '/CN=Test authority' -keyout ca.key -out ca.pem
-      openssl req $key -subj '/CN=redis' -keyout server.key -out server.csr
-      echo "subjectAltName=$2" >names
-      openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.pem
-      """, "sh", folder, name,
-    ]
-    process.standardError = FileHandle.nullDevice
-    process.standardOutput = FileHandle.nullDevice
-    try process.run()
-    process.waitUntilExit()
-    #expect(process.terminationStatus == 0, "openssl makes the certificates")
-  }
-
-  func remove() { try? FileManager.default.removeItem(atPath: folder) }
-}
