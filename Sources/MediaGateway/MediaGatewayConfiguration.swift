@@ -34,6 +34,8 @@ public struct MediaGatewayConfiguration: Sendable {
   public var packetLossConcealment = true
   /// `media.reconnection_timeout`: no media for this long, while not held, ends the call.
   public var reconnectionTimeout: Duration = .seconds(30)
+  /// `media.session_timer` in seconds (RFC 4028): how often a peer must show that the call is still alive; 0: never.
+  public var sessionTimerSeconds = 1_800
   /// `media.max_calls`; above it a new call is answered 503.
   public var maxCalls = 1000
   /// How long the speech role may take from the offer to answer or reject; then the caller gets 503.
@@ -51,6 +53,8 @@ public struct MediaGatewayConfiguration: Sendable {
     public var deny: [String] = []
     /// New calls per second, over all peers; above it 503. 0 switches the limit off.
     public var maxCallsPerSecond = 50
+    /// Whether tools that scan for gateways to rob are answered like others; else they hear nothing.
+    public var answersScanners = false
 
     public init(allow: [String] = [], deny: [String] = [], maxCallsPerSecond: Int = 50) {
       self.allow = allow

@@ -53,6 +53,8 @@ public struct MediaSettings: Sendable, Hashable {
   public var packetLossConcealment = true
   /// No media for this long ends the call.
   public var reconnectionTimeout: Duration = .seconds(30)
+  /// How often a peer must show that its call is still alive (RFC 4028); zero: never.
+  public var sessionTimer: Duration = .seconds(1800)
   /// Above it a new call is answered 503.
   public var maxCalls = 1000
   public var access = Access()

@@ -20,6 +20,9 @@ extension Decoding {
     if media.rtpPortRange.closedRange.contains(media.sipPort), media.sipTransport.contains(.udp) {
       together("media.sip_port \(media.sipPort) lies inside media.rtp_port_range \(media.rtpPortRange)")
     }
+    if media.sessionTimer > .zero, media.sessionTimer < .seconds(90) {
+      together("media.session_timer is below 90s, which RFC 4028 has as the least", code: ConfigurationCode.badValue)
+    }
     if media.sipTransport.contains(.tls) {
       for (key, file) in [("sip_tls_cert", media.sipTLSCert), ("sip_tls_key", media.sipTLSKey)] where file.isEmpty {
         together("media.sip_transport names tls, which needs media.\(key)")

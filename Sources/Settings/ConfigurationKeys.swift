@@ -66,7 +66,9 @@ enum ConfigurationKeys {
       "reconnection_timeout", \.reconnectionTimeout, .duration(.seconds(1), .seconds(3600)),
       "No media for this long ends the call."),
     .later("keepalive_interval", "0s"),
-    .later("session_timer", "0s"),
+    .key(
+      "session_timer", \.sessionTimer, .duration(.zero, .seconds(86_400)),
+      "How often a peer must show that its call is still alive (RFC 4028): from `90s` on; `0s`: never."),
     .key("max_calls", \.maxCalls, .int(1...100_000), "Live calls; above it a new call is answered 503."),
     .later("webrtc", noMap),
     .later("trunks", []),

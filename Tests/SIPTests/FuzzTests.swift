@@ -54,7 +54,10 @@ import Testing
       guard let message = try? SIPMessage.parse(input) else { continue }
       good += 1
       // Touch everything that is read lazily.
-      _ = (message.contacts, message.requestURI?.decodedUser, message.retryAfterSeconds, message.applicationHeaders)
+      _ = (
+        message.contacts, message.requestURI?.decodedUser, message.retryAfterSeconds,
+        SIPHeaderFilter().incoming(message)
+      )
       let written = message.serialized()
       guard let again = try? SIPMessage.parse(written, framing: .stream) else {
         Issue.record("round \(round): written but not read: \(text(written))")

@@ -12,6 +12,8 @@ enum SignallingEvent: Sendable {
   case reinviteCancelled
   /// Of our own re-INVITE.
   case reinviteAnswered(SIPBody?), reinviteFailed(Int)
+  /// INFO with a digit.
+  case info(SIPBody)
   /// What a successor would have to know of the dialog.
   case dialog(SIPDialogState)
   case ended(SIPEnd)

@@ -82,7 +82,8 @@ extension MediaCall: PacedMember {
     var timedOut = false
     for index in leg.events.indices {
       switch leg.events[index] {
-      case .digit(let digit, let durationMs): tell(.digit(digit, durationMs: durationMs))
+      case .digit(let digit, let durationMs):
+        if keys.takesEvent(digit, at: .monotonic()) { tell(.digit(digit, durationMs: durationMs)) }
       case .playout(.started(let id)): tell(.playoutStarted(id))
       case .playout(.progress(let id, let played)): tell(.playoutProgress(id, playedSamples: played))
       case .playout(.finished(let id)):

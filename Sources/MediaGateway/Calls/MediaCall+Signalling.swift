@@ -15,6 +15,7 @@ extension MediaCall {
     case .reinviteCancelled: if resumption == nil, exchange.isOfferOpen { exchange.offerRefused() }
     case .reinviteAnswered(let body): reinviteAnswered(body)
     case .reinviteFailed(let status): reinviteFailed(status)
+    case .info(let body): informed(body)
     case .dialog(let new):
       dialog = new
       if isLeaving { handOver() }
@@ -34,6 +35,17 @@ extension MediaCall {
     }
     keep()
   }
+
+  /// A digit by INFO (RFC 6086). Some phones send a key both ways: once RFC 4733 has brought one, that is how they come.
+  private func informed(_ body: SIPBody) {
+    guard state == .live, let digit = SIPDigit(body), keys.takesInformation(digit.digit, at: .monotonic()) else {
+      return
+    }
+    tell(.digit(digit.digit, durationMs: digit.durationMs ?? Self.informedDigitMs))
+  }
+
+  /// How long a key counts as held where INFO does not say.
+  private static let informedDigitMs = 160
 
   private func acknowledged(_ body: SIPBody?) {
     if exchange.isOfferOpen {

@@ -50,6 +50,9 @@ final class MediaCall {
   var isHeld = false { didSet { isStateStale = true } }
   var dialog: SIPDialogState? { didSet { isStateStale = true } }
 
+  /// By which way the peer sends its keys.
+  var keys = KeyWay()
+
   // Keeping; see `MediaCall+Custody.swift`.
   let custodian: (any CallCustodian)?
   var isStateStale = true

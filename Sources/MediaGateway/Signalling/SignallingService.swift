@@ -57,9 +57,8 @@ final class LiveCount: Sendable {
 final class SignallingService {
   /// What a caller that is turned away is told to wait.
   static let retryAfterSeconds = 5
-  /// Application headers that are passed on, and bytes of each: enough for identity and diversion, too little to fill a log.
-  static let headerLimit = 32
-  static let headerValueLimit = 1024
+  /// What dialogs see of a call's headers.
+  private static let headerFilter = SIPHeaderFilter()
   /// Metrics of requests are gathered this long before they are told.
   private static let metricsDelay = TimeAmount.milliseconds(250)
   /// How long the last BYEs may take before the sockets close.
@@ -79,7 +78,7 @@ final class SignallingService {
   private var timer: NIOScheduledCallback?
   private var watch: RepeatedTask?
   private var told: [SIPCounters.Outcome: Int] = [:]
-  private var toldMalformed = 0
+  private var toldUnread = 0
   private var isMetricsDue = false
   private var emptied: [EventLoopPromise<Void>] = []
   private var idle: [EventLoopPromise<Void>] = []
@@ -125,6 +124,13 @@ final class SignallingService {
     configuration.product = settings.product
     configuration.retryAfterSeconds = Self.retryAfterSeconds
     configuration.limits.calls = settings.maxCalls + 64
+    configuration.sessionExpires = settings.sessionTimerSeconds
+    var screen = SIPScreenSettings()
+    // How much one source may send, only its owner knows; calls have a limit of their own (``Admission``).
+    screen.requestsPerSecond = nil
+    screen.malformedPerSecond = nil
+    if settings.access.answersScanners { screen.scanners = [] }
+    configuration.screen = screen
     configuration.tellsDialogs = context.kept != nil
     // 192.0.2.1 stands for the rest of the world; a peer on another network is told the address it reaches us at.
     let general = Self.advertised(settings, towards: PeerAddress(ipv4: 0xC000_0201, port: 5060))
@@ -273,10 +279,10 @@ final class SignallingService {
     case .referred(_, let referral):
       // Nobody can be called from here yet.
       feed { $0.rejectRefer(referral.handle, at: $1) }
-    case .progress, .answered, .response, .provisionalAcknowledged, .info, .infoAnswered, .referral, .request,
+    case .info(let handle, let body): calls[handle]?.post(.info(body))
+    case .progress, .answered, .response, .provisionalAcknowledged, .infoAnswered, .referral, .request,
       .authenticationFailed:
-      // Of calls and requests that we place, of early media, of digits in INFO, of passwords that we ask for: none of them is
-      // done yet.
+      // Of calls and requests that we place, of early media, of passwords that we ask for: none of them is done yet.
       break
     }
   }
@@ -385,12 +391,7 @@ final class SignallingService {
   }
 
   private static func headers(of request: SIPMessage) -> [(name: String, value: String)] {
-    request.applicationHeaders.prefix(headerLimit).map { field in
-      (
-        field.name,
-        field.value.utf8.count <= headerValueLimit ? field.value : String(field.value.prefix(headerValueLimit))
-      )
-    }
+    headerFilter.incoming(request).map { ($0.name, $0.value) }
   }
 
   private static func unixMilliseconds() -> Int64 {
@@ -444,8 +445,8 @@ final class SignallingService {
       for _ in told[outcome, default: 0]..<count { context.metrics.sipRequest(outcome.method, outcome.status) }
       told[outcome] = count
     }
-    let malformed = endpoint.counters.malformed.values.reduce(0, +)
-    for _ in toldMalformed..<malformed { context.metrics.sipRequest("OTHER", 0) }
-    toldMalformed = malformed
+    let unread = endpoint.counters.malformed.values.reduce(0, +) + endpoint.counters.screened.values.reduce(0, +)
+    for _ in toldUnread..<unread { context.metrics.sipRequest("OTHER", 0) }
+    toldUnread = unread
   }
 }

@@ -22,7 +22,8 @@ public struct SIPScreenSettings: Sendable {
   public var requestsPerSecond: Double? = 20
   public var requestBurst = 100
   /// Malformed messages of one source per second, and at once, before nothing of it is read for ``muteTime``.
-  public var malformedPerSecond = 1.0
+  /// nil: nobody is muted. UDP senders can be forged, and so a peer that is no ``Standing/trusted`` one be silenced by others.
+  public var malformedPerSecond: Double? = 1
   public var malformedBurst = 20
   public var muteTime = Duration.seconds(60)
   /// Sources that are remembered; beyond it the oldest begin afresh. About 100 bytes each.
@@ -32,7 +33,7 @@ public struct SIPScreenSettings: Sendable {
 
   /// What the tools that scan the net for SIP call themselves, as long as nobody told them not to.
   public static let knownScanners: [String] = [
-    "friendly-scanner", "friendly-request", "sipvicious", "sipcli", "sip-scan", "sipsak", "sundayddr", "pplsip",
+    "friendly-scanner", "friendly-request", "sipvicious", "sipcli", "sip-scan", "sundayddr", "pplsip",
     "vaxsipuseragent", "vaxasip", "iwar", "sivus", "smap", "sipscan", "warvox", "gulp",
   ]
 }
@@ -55,7 +56,7 @@ public struct SIPScreen: Sendable {
   private let settings: SIPScreenSettings
   private let scanners: [[UInt8]]
   private var requests: TokenBuckets<SIPSource>?
-  private var malformed: TokenBuckets<SIPSource>
+  private var malformed: TokenBuckets<SIPSource>?
   /// Until when nothing of a source is read, in two halves like ``TokenBuckets``.
   private var muted: [SIPSource: Instant] = [:]
   private var mutedBefore: [SIPSource: Instant] = [:]
@@ -66,8 +67,9 @@ public struct SIPScreen: Sendable {
     requests = settings.requestsPerSecond.map {
       TokenBuckets(TokenBucket(perSecond: $0, burst: settings.requestBurst), limit: settings.sources)
     }
-    malformed = TokenBuckets(
-      TokenBucket(perSecond: settings.malformedPerSecond, burst: settings.malformedBurst), limit: settings.sources)
+    malformed = settings.malformedPerSecond.map {
+      TokenBuckets(TokenBucket(perSecond: $0, burst: settings.malformedBurst), limit: settings.sources)
+    }
   }
 
   /// Sources that are muted or were.
@@ -92,7 +94,7 @@ public struct SIPScreen: Sendable {
   public mutating func sawMalformed(from peer: SIPPeer, at now: Instant) {
     if case .trusted? = settings.standing?(peer) { return }
     let source = SIPSource(peer.host)
-    guard malformed.take(source, at: now) != nil else { return }
+    guard malformed?.take(source, at: now) != nil else { return }
     if muted[source] == nil, muted.count >= max(1, settings.sources / 2) {
       mutedBefore = muted
       muted = [:]

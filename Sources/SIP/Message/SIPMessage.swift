@@ -106,18 +106,6 @@ public struct SIPMessage: Sendable {
     fields.map { SIPHeaderField($0.id == .other ? text($0.name.range) : $0.id.text, value($0)) }
   }
 
-  /// The headers that no SIP machinery consumes, for the application.
-  public var applicationHeaders: [SIPHeaderField] {
-    let own: Set<SIPHeaderName> = [
-      .callID, .contact, .contentLength, .contentType, .cseq, .from, .maxForwards, .recordRoute, .route, .to, .via,
-      .allow, .supported, .require, .proxyRequire, .accept,
-      .authorization, .proxyAuthorization, .wwwAuthenticate, .proxyAuthenticate,
-    ]
-    return fields.compactMap {
-      own.contains($0.id) ? nil : SIPHeaderField($0.id == .other ? text($0.name.range) : $0.id.text, value($0))
-    }
-  }
-
   /// The first Contact; nil where there is none, where it is `*`, or where it cannot be read.
   public var contact: SIPNameAddress? {
     guard let line = self[.contact], let first = SIPScanner.list(Array(line.utf8)[...]).first else { return nil }

@@ -28,6 +28,7 @@ extension MediaGatewayConfiguration {
     jitterBufferMs = settings.jitterBufferMs
     packetLossConcealment = settings.packetLossConcealment
     reconnectionTimeout = settings.reconnectionTimeout
+    sessionTimerSeconds = Int(settings.sessionTimer.components.seconds)
     maxCalls = settings.maxCalls
     access = Access(
       allow: settings.access.allow.map(\.description), deny: settings.access.deny.map(\.description),

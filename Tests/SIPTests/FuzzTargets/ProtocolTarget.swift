@@ -56,7 +56,7 @@ enum ProtocolTarget: String, CaseIterable {
   private static let screen = SIPScreen(SIPScreenSettings())
 
   private static func readAgain(_ message: SIPMessage) throws {
-    _ = (message.contacts, message.requestURI?.decodedUser, message.applicationHeaders, message.body)
+    _ = (message.contacts, message.requestURI?.decodedUser, SIPHeaderFilter().incoming(message), message.body)
     for header in SIPHeaderFilter().incoming(message) {
       try require(header.value.utf8.count <= 3 * SIPHeaderFilter.valueBytes, "a value that was not cut")
     }

@@ -1,0 +1,26 @@
+import Base
+import CallLink
+
+/// Which way a peer's keys come: telephone events (RFC 4733), INFO (RFC 6086), or both for every key, which some phones do. Then
+/// each counts once.
+struct KeyWay {
+  /// The same key within this time, by the other way, is the same press: an event ends when the key is let go.
+  private static let overlap: Duration = .seconds(2)
+
+  private var hasEvents = false
+  private var informed: (key: Character, at: Instant)?
+
+  /// Whether a key by INFO counts.
+  mutating func takesInformation(_ key: Character, at now: Instant) -> Bool {
+    guard !hasEvents else { return false }
+    informed = (key, now)
+    return true
+  }
+
+  /// Whether a key by a telephone event counts.
+  mutating func takesEvent(_ key: Character, at now: Instant) -> Bool {
+    defer { hasEvents = true }
+    guard !hasEvents, let informed else { return true }
+    return informed.key != key || informed.at + Self.overlap < now
+  }
+}
