@@ -53,10 +53,13 @@ public struct MediaGatewayConfiguration: Sendable {
     public var deny: [String] = []
     /// New calls per second, over all peers; above it 503. 0 switches the limit off.
     public var maxCallsPerSecond = 50
-    /// Whether tools that scan for gateways to rob are answered like others; else they hear nothing.
-    public var answersScanners = false
+    /// Whether tools that scan the net for gateways to rob hear nothing.
+    public var dropsScanners = true
 
-    public init(allow: [String] = [], deny: [String] = [], maxCallsPerSecond: Int = 50) {
+    public init(
+      allow: [String] = [], deny: [String] = [], maxCallsPerSecond: Int = 50, dropsScanners: Bool = true
+    ) {
+      self.dropsScanners = dropsScanners
       self.allow = allow
       self.deny = deny
       self.maxCallsPerSecond = maxCallsPerSecond

@@ -67,6 +67,8 @@ public struct MediaSettings: Sendable, Hashable {
     public var deny: [AddressBlock] = []
     /// New calls per second over all peers; 0 switches the limit off.
     public var maxCallsPerSecond = 50
+    /// Whether tools that scan the net for gateways to rob hear nothing.
+    public var dropScanners = true
     public init() {}
   }
 

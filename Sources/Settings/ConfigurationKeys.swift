@@ -81,6 +81,9 @@ enum ConfigurationKeys {
         .key(
           "max_calls_per_second", \.maxCallsPerSecond, .int(0...10_000),
           "New calls per second over all peers; above it 503; 0: no limit."),
+        .key(
+          "drop_scanners", \.dropScanners, .bool,
+          "No answer to tools that scan the net for gateways to rob, known by their User-Agent."),
       ]),
   ]
 

@@ -160,6 +160,58 @@ private let loud = (0..<32_000).map { Int16($0 % 40 < 20 ? 9000 : -9000) }
     await rig.gateway.stop()
   }
 
+  /// Some phones send each key as INFO and as a telephone event: it is one key all the same.
+  @Test func keysByINFOCountOnce() async throws {
+    let rig = try await Rig()
+    let (phone, call) = try await rig.call()
+    func heard() async -> Character? {
+      if case .digit(let key, _) = await call.next({ if case .digit = $0 { true } else { false } }) { key } else { nil }
+    }
+    try await phone.run { $0.inform("7") }
+    #expect(await heard() == "7")
+    try await phone.run { core in
+      _ = core.media.leg?.sendDigits("78", durationMs: 120)
+      core.inform("8")
+    }
+    #expect(await heard() == "8")
+    try await phone.run { core in
+      core.inform("9")
+      _ = core.media.leg?.sendDigits("#", durationMs: 120)
+    }
+    #expect(await heard() == "#")
+    await phone.close()
+    await rig.gateway.stop()
+  }
+
+  @Test(arguments: [true, false]) func scannersHearNothingWhereThatIsWanted(drops: Bool) async throws {
+    let rig = try await Rig { $0.access.dropsScanners = drops }
+    let phone = try await rig.phone()
+    let port = try rig.address().port
+    try await phone.run { core in
+      core.raw(
+        Array(
+          """
+          OPTIONS sip:100@127.0.0.1:\(port) SIP/2.0\r
+          Via: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKscan;rport\r
+          From: "sipvicious"<sip:100@1.1.1.1>;tag=1\r
+          To: <sip:100@127.0.0.1>\r
+          Call-ID: scan\r
+          CSeq: 1 OPTIONS\r
+          Max-Forwards: 70\r
+          User-Agent: friendly-scanner\r
+          Content-Length: 0\r
+          \r
+
+          """.utf8))
+      core.options()
+    }
+    #expect(await phone.next { if case .response = $0 { true } else { false } } == .response(200))
+    let answers = try await phone.run { $0.arrived.count { $0.hasPrefix("SIP/2.0 200") } }
+    #expect(answers == (drops ? 1 : 2))
+    await phone.close()
+    await rig.gateway.stop()
+  }
+
   @Test func overTCPItIsTheSame() async throws {
     let rig = try await Rig()
     let (phone, call) = try await rig.call(.tcp)

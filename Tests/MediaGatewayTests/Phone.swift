@@ -271,6 +271,11 @@ final class Phone: Sendable {
       }
     }
 
+    /// A key by INFO.
+    func inform(_ key: Character) {
+      if let call { feed { $0.inform(call, body: SIPDigit(key, durationMs: 160).body, at: .monotonic()) } }
+    }
+
     func hangup() { if let call { feed { $0.hangup(call, at: .monotonic()) } } }
     func hold(_ direction: MediaDirection) {
       self.direction = direction

@@ -1,7 +1,7 @@
 import Base
 import Testing
 
-@testable import SIP
+import SIP
 
 /// A keyed hash that is good enough to tell signed nonces from others.
 let testMAC: @Sendable ([UInt8]) -> [UInt8] = { SHA256.digest(Array("key".utf8) + $0) }

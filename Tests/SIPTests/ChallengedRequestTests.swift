@@ -1,7 +1,7 @@
 import Base
 import Testing
 
-@testable import SIP
+import SIP
 
 /// The endpoint as a client with credentials, against a scripted server that checks them.
 @Suite struct ChallengedRequestTests {

@@ -1,7 +1,7 @@
 import Base
 import Testing
 
-@testable import SIP
+import SIP
 
 /// Digest by the examples of its RFCs, and what stands in the headers of other stacks.
 @Suite struct DigestTests {

@@ -1,7 +1,7 @@
 import Base
 import Testing
 
-@testable import SIP
+import SIP
 
 /// Seeded mutations of what identity rests on: nothing crashes, nobody gets in, and nothing grows without limit.
 @Suite struct IdentityFuzzTests {

@@ -1,7 +1,7 @@
 import Base
 import Testing
 
-@testable import SIP
+import SIP
 
 /// RFC 3263 against a domain name system of a few lines.
 @Suite struct LocatorTests {

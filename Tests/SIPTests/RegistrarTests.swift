@@ -1,7 +1,7 @@
 import Base
 import Testing
 
-@testable import SIP
+import SIP
 
 /// The registrar against REGISTERs as phones write them.
 @Suite struct RegistrarTests {

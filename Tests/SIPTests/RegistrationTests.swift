@@ -1,7 +1,7 @@
 import Base
 import Testing
 
-@testable import SIP
+import SIP
 
 /// A registration of ours through an endpoint of its own, against a scripted registrar.
 @Suite struct RegistrationTests {

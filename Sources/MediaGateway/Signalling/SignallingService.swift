@@ -129,7 +129,7 @@ final class SignallingService {
     // How much one source may send, only its owner knows; calls have a limit of their own (``Admission``).
     screen.requestsPerSecond = nil
     screen.malformedPerSecond = nil
-    if settings.access.answersScanners { screen.scanners = [] }
+    if !settings.access.dropsScanners { screen.scanners = [] }
     configuration.screen = screen
     configuration.tellsDialogs = context.kept != nil
     // 192.0.2.1 stands for the rest of the world; a peer on another network is told the address it reaches us at.

@@ -1,6 +1,6 @@
 /// A dictionary that never grows beyond its limit: what was put in first goes first. Every operation takes constant time on
 /// average, because strangers choose the keys and how many there are.
-struct SIPBoundedTable<Key: Hashable & Sendable, Value: Sendable>: Sendable {
+package struct SIPBoundedTable<Key: Hashable & Sendable, Value: Sendable>: Sendable {
   let limit: Int
   private var values: [Key: (value: Value, serial: UInt64)] = [:]
   /// Keys in the order of their insertion from `head` on; one whose serial is not that of its value has been removed since.
@@ -8,12 +8,12 @@ struct SIPBoundedTable<Key: Hashable & Sendable, Value: Sendable>: Sendable {
   private var head = 0
   private var nextSerial: UInt64 = 0
 
-  init(limit: Int) { self.limit = max(limit, 1) }
+  package init(limit: Int) { self.limit = max(limit, 1) }
 
-  var count: Int { values.count }
+  package var count: Int { values.count }
 
   /// Setting the value of a key that is there leaves it in its place. nil removes it.
-  subscript(key: Key) -> Value? {
+  package subscript(key: Key) -> Value? {
     get { values[key]?.value }
     set {
       guard let newValue else {
@@ -25,7 +25,7 @@ struct SIPBoundedTable<Key: Hashable & Sendable, Value: Sendable>: Sendable {
   }
 
   /// - Returns: what had to go for it.
-  mutating func set(_ value: Value, for key: Key) -> (key: Key, value: Value)? {
+  package mutating func set(_ value: Value, for key: Key) -> (key: Key, value: Value)? {
     if let known = values[key] {
       values[key] = (value, known.serial)
       return nil

@@ -53,7 +53,7 @@ public enum SIPDigestKey: Sendable, CustomStringConvertible {
 
   public var description: String { "SIPDigestKey" }
 
-  func ha1(_ user: String, _ realm: String, _ algorithm: SIPDigestAlgorithm, _ hash: SIPDigestHash) -> String {
+  package func ha1(_ user: String, _ realm: String, _ algorithm: SIPDigestAlgorithm, _ hash: SIPDigestHash) -> String {
     switch self {
     case .password(let password): hash.hex(algorithm, "\(user):\(realm):\(password)")
     case .ha1(let digest): digest.asciiLowercased

@@ -45,7 +45,9 @@ public struct SIPDigestChallenge: Hashable, Sendable {
   }
 
   /// Every challenge of a header line that we can answer.
-  static func list(_ line: String) -> [SIPDigestChallenge] { SIPAuthParameters.list(line).compactMap { Self($0) } }
+  package static func list(_ line: String) -> [SIPDigestChallenge] {
+    SIPAuthParameters.list(line).compactMap { Self($0) }
+  }
 
   /// The value of WWW-Authenticate or Proxy-Authenticate.
   public var headerValue: String {
@@ -62,7 +64,7 @@ public struct SIPDigestChallenge: Hashable, Sendable {
 }
 
 /// Who asks for the credentials: the last one (401) or a proxy on the way (407).
-enum SIPChallenger: Hashable, Sendable {
+package enum SIPChallenger: Hashable, Sendable {
   case server, proxy
 
   var challengeName: SIPHeaderName { self == .server ? .wwwAuthenticate : .proxyAuthenticate }
@@ -72,7 +74,7 @@ enum SIPChallenger: Hashable, Sendable {
 extension SIPMessage {
   /// The challenges that we can answer: for each challenger and realm the strongest, the first of equals (RFC 8760 2.4 leaves
   /// the choice to us). A response may carry those of several proxies and of the server (RFC 3261 22.3).
-  var challenges: [(challenger: SIPChallenger, challenge: SIPDigestChallenge)] {
+  package var challenges: [(challenger: SIPChallenger, challenge: SIPDigestChallenge)] {
     var out: [(challenger: SIPChallenger, challenge: SIPDigestChallenge)] = []
     var left = SIPAuthParameters.challengeLimit
     for challenger in [SIPChallenger.server, .proxy] {

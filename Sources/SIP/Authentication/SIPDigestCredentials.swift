@@ -48,11 +48,13 @@ public struct SIPDigestCredentials: Hashable, Sendable {
   }
 
   /// Every credential of a header line that can be read.
-  static func list(_ line: String) -> [SIPDigestCredentials] { SIPAuthParameters.list(line).compactMap { Self($0) } }
+  package static func list(_ line: String) -> [SIPDigestCredentials] {
+    SIPAuthParameters.list(line).compactMap { Self($0) }
+  }
 
   /// Answers a challenge.
   /// - Parameter count: from 1, one more with every request that uses the nonce.
-  init(
+  package init(
     answering challenge: SIPDigestChallenge, user: String, key: SIPDigestKey, count: UInt32, clientNonce: String,
     method: SIPMethod, uri: String, body: ArraySlice<UInt8>, hash: SIPDigestHash
   ) {
@@ -76,7 +78,7 @@ public struct SIPDigestCredentials: Hashable, Sendable {
   }
 
   /// What ``response`` has to be.
-  func digest(ha1: String, method: SIPMethod, body: ArraySlice<UInt8>, hash: SIPDigestHash) -> String {
+  package func digest(ha1: String, method: SIPMethod, body: ArraySlice<UInt8>, hash: SIPDigestHash) -> String {
     SIPDigestInputs(
       algorithm: algorithm, isSession: isSession, nonce: nonce, protection: protection, count: countText,
       clientNonce: clientNonce, method: method.name, uri: uri

@@ -123,6 +123,12 @@ public struct SIPResponseOutcome: Sendable {
   public let reason: String
   /// nil where nothing was received.
   public let message: SIPMessage?
+
+  public init(status: Int, reason: String, message: SIPMessage?) {
+    self.status = status
+    self.reason = reason
+    self.message = message
+  }
 }
 
 /// A message body and its type.

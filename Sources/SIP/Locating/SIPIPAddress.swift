@@ -67,7 +67,7 @@ public enum SIPIPAddress: Hashable, Sendable {
   }
 
   /// What one subscriber has: the address, for IPv6 its network of 64 bits. Others that name nothing stand for themselves.
-  static func source(_ host: String) -> String {
+  package static func source(_ host: String) -> String {
     guard case .v6(let groups) = SIPIPAddress(host) else { return host.asciiLowercased }
     if groups.prefix(5).allSatisfy({ $0 == 0 }), groups[5] == 0xFFFF {
       return [groups[6] >> 8, groups[6] & 255, groups[7] >> 8, groups[7] & 255].map { String($0) }

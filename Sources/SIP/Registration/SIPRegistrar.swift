@@ -53,7 +53,7 @@ public struct SIPRegistrar: Sendable {
   static let instanceLimit = 128
   /// Temporary GRUUs of one device that are still understood (RFC 5627 3.1.2 wants each valid while it is registered; a phone
   /// that refreshes every minute would have no end of them).
-  static let temporaryLimit = 8
+  package static let temporaryLimit = 8
   /// Path values kept of one binding.
   static let pathLimit = 8
   static let extensions = ["path", "outbound", "gruu"]
@@ -61,9 +61,9 @@ public struct SIPRegistrar: Sendable {
   public let options: Options
   var entries: [String: Entry] = [:]
   /// Address and device of a temporary GRUU's user part.
-  var temporaries: [String: (address: String, instance: String)] = [:]
+  package var temporaries: [String: (address: String, instance: String)] = [:]
   /// Addresses with a binding over a connection.
-  var connections: [UInt64: Set<String>] = [:]
+  package var connections: [UInt64: Set<String>] = [:]
   var timers = SIPTimerQueue<String>()
   /// The earliest time in the queue of each address.
   var armed: [String: Instant] = [:]

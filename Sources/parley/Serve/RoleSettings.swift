@@ -32,7 +32,7 @@ extension MediaGatewayConfiguration {
     maxCalls = settings.maxCalls
     access = Access(
       allow: settings.access.allow.map(\.description), deny: settings.access.deny.map(\.description),
-      maxCallsPerSecond: settings.access.maxCallsPerSecond)
+      maxCallsPerSecond: settings.access.maxCallsPerSecond, dropsScanners: settings.access.dropScanners)
     product = "Parley/\(Build.version)"
   }
 }
