@@ -169,16 +169,15 @@ private let loud = (0..<32_000).map { Int16($0 % 40 < 20 ? 9000 : -9000) }
     }
     try await phone.run { $0.inform("7") }
     #expect(await heard() == "7")
-    try await phone.run { core in
-      _ = core.media.leg?.sendDigits("78", durationMs: 120)
-      core.inform("8")
-    }
+    try await phone.run { $0.inform("8") }
     #expect(await heard() == "8")
+    try await phone.run { _ = $0.media.leg?.sendDigits("78#", durationMs: 120) }
+    #expect(await heard() == "#")
     try await phone.run { core in
       core.inform("9")
-      _ = core.media.leg?.sendDigits("#", durationMs: 120)
+      _ = core.media.leg?.sendDigits("*", durationMs: 120)
     }
-    #expect(await heard() == "#")
+    #expect(await heard() == "*")
     await phone.close()
     await rig.gateway.stop()
   }

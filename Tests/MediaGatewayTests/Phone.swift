@@ -227,7 +227,7 @@ final class Phone: Sendable {
               try channel.pipeline.syncOperations.addHandler(DatagramInput(me.value))
             }
           }.bind(host: "127.0.0.1", port: 0)
-        case .tcp, .tls:
+        case .tcp, .tls, .ws, .wss:
           ClientBootstrap(group: loop).channelInitializer { channel in
             channel.eventLoop.makeCompletedFuture {
               if let tls = me.value.tls {
@@ -300,7 +300,11 @@ final class Phone: Sendable {
       guard let channel else { return }
       let buffer = ByteBuffer(bytes: bytes)
       if transport.isReliable {
-        channel.writeAndFlush(buffer, promise: nil)
+        let me = NIOLoopBound(self, eventLoop: loop)
+        // Not at once: the endpoint is in the middle of handing out actions.
+        channel.writeAndFlush(buffer).hop(to: loop).whenFailure { _ in
+          me.value.loop.execute { me.value.feed { $0.sendFailed(to: peer, at: .monotonic()) } }
+        }
       } else if let target = try? SocketAddress(ipAddress: peer.host, port: peer.port) {
         channel.writeAndFlush(AddressedEnvelope(remoteAddress: target, data: buffer), promise: nil)
       }

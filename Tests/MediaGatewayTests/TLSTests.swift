@@ -123,7 +123,10 @@ import Testing
     for certificate in [nil, stranger] {
       let phone = try await rig.phone(certificate: certificate)
       try await phone.run { $0.dial() }
-      #expect(await phone.next(isEnded) == .ended(.transportFailed, status: 503))
+      let end = await phone.next(isEnded)
+      #expect(
+        end == .ended(.transportFailed, status: 503),
+        "with \(certificate == nil ? "no certificate" : "a stranger's"): \(String(describing: end))")
       await phone.close()
     }
     #expect(rig.speech.opened == 0)

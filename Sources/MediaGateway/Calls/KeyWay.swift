@@ -6,21 +6,28 @@ import CallLink
 struct KeyWay {
   /// The same key within this time, by the other way, is the same press: an event ends when the key is let go.
   private static let overlap: Duration = .seconds(2)
+  /// Keys that are remembered; nobody types faster.
+  private static let limit = 16
 
   private var hasEvents = false
-  private var informed: (key: Character, at: Instant)?
+  /// Keys by INFO whose events may still come.
+  private var informed: [(key: Character, at: Instant)] = []
 
   /// Whether a key by INFO counts.
   mutating func takesInformation(_ key: Character, at now: Instant) -> Bool {
     guard !hasEvents else { return false }
-    informed = (key, now)
+    informed.removeAll { $0.at + Self.overlap < now }
+    if informed.count >= Self.limit { informed.removeFirst() }
+    informed.append((key, now))
     return true
   }
 
   /// Whether a key by a telephone event counts.
   mutating func takesEvent(_ key: Character, at now: Instant) -> Bool {
-    defer { hasEvents = true }
-    guard !hasEvents, let informed else { return true }
-    return informed.key != key || informed.at + Self.overlap < now
+    hasEvents = true
+    informed.removeAll { $0.at + Self.overlap < now }
+    guard let known = informed.firstIndex(where: { $0.key == key }) else { return true }
+    informed.remove(at: known)
+    return false
   }
 }
