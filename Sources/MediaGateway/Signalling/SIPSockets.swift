@@ -11,8 +11,8 @@ final class SIPSockets {
   static let connectionLimit = 1024
   /// How many of them one address may open, so that nobody takes them all.
   static let connectionsPerAddress = 256
-  /// A connection that has brought nothing for this long after it was opened is closed: whoever opens one has something to say. For
-  /// TLS, the handshake counts.
+  /// A connection that has brought nothing for this long after it was opened is closed: whoever opens one has something to say.
+  /// A TLS handshake has to be over by then, and does not count as such.
   static let firstBytesTimeout = TimeAmount.seconds(32)
   /// A connection without a byte for this long is closed. Phones keep theirs alive every two minutes or less (RFC 5626).
   static let idleTimeout = TimeAmount.minutes(10)
